@@ -1,0 +1,247 @@
+//! What a turn decided: rows to write, then things to do. Sealed until it is written.
+
+use std::sync::Arc;
+
+use crate::{
+    attempt::{AttemptOutcome, AttemptState, ExecutorKind, NodeBinding, Output, Usage},
+    id::{
+        AttemptId, CommandId, DagId, DagVersionId, Epoch, EventId, MapIndex, RunId, RunKey, TaskInstanceKey, TaskNo,
+        Timestamp, TryNumber, Turn,
+    },
+    run::NewRun,
+    state::{RunState, TaskState},
+    timetable::ScheduleCursor,
+};
+
+/// Everything that one turn writes, each row of each table at most once, with its net state.
+/// Rows are whole after-images guarded by the state they had before the turn.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Writes {
+    /// Runs that the core creates, in the state that their [`RunWrite`] names (`from` = none).
+    pub new_runs: Vec<NewRun>,
+    pub runs: Vec<RunWrite>,
+    pub task_instances: Vec<TaskInstanceWrite>,
+    pub attempts: Vec<AttemptWrite>,
+    pub xcoms: Vec<XcomWrite>,
+    pub events: Vec<EventWrite>,
+    pub cursors: Vec<CursorWrite>,
+    /// DAGs that the core itself paused (too many failed runs), or a person through a command.
+    pub paused: Vec<(DagId, bool)>,
+    /// Outcomes of commands: an error text means that it was refused.
+    pub commands: Vec<(CommandId, Result<(), String>)>,
+    /// Every transition in the order it was made, for the log that replays.
+    pub transitions: Vec<Transition>,
+}
+
+/// The row of a run after the turn. `from` is none for a run that this turn creates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunWrite {
+    pub key: RunKey,
+    pub from: Option<RunState>,
+    pub to: RunState,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// Why it failed, if not by a task: `timed_out`, `canceled`, `deadlocked`, or a quarantine's text.
+    pub reason: Option<String>,
+}
+
+/// The row of a task instance after the turn. `from` is none for one that this turn inserts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskInstanceWrite {
+    pub key: TaskInstanceKey,
+    pub from: Option<TaskState>,
+    pub to: TaskState,
+    pub try_number: TryNumber,
+    pub tries_max: u32,
+    /// The attempt of the present try.
+    pub attempt: Option<AttemptId>,
+    pub scheduled_at: Option<Timestamp>,
+    pub queued_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// When an `up_for_retry` instance may be tried again.
+    pub retry_at: Option<Timestamp>,
+    /// The run that a `deferred` `trigger_dag` waits for.
+    pub waits_for_run: Option<RunKey>,
+    /// Why it is in this state, for people.
+    pub reason: Option<String>,
+    /// Infrastructure losses so far: retried from a budget that is not the user's.
+    pub losses: u32,
+}
+
+/// The row of an attempt after the turn. `from` is none for one that this turn inserts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptWrite {
+    pub run: RunKey,
+    pub attempt: AttemptId,
+    pub from: Option<AttemptState>,
+    pub to: AttemptState,
+    pub task_no: TaskNo,
+    pub map_index: MapIndex,
+    pub try_number: TryNumber,
+    pub executor: ExecutorKind,
+    pub binding: Option<NodeBinding>,
+    pub queued_turn: Turn,
+    pub spec_hash: Option<[u8; 32]>,
+    pub queued_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub pid: Option<u32>,
+    pub outcome: Option<AttemptOutcome>,
+    pub usage: Option<Usage>,
+}
+
+/// A task's output, Airflow's XCom `return_value`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct XcomWrite {
+    pub key: TaskInstanceKey,
+    pub name: Arc<str>,
+    pub output: Output,
+}
+
+/// What became of an outside event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventWrite {
+    pub event: EventId,
+    pub outcome: EventOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventOutcome {
+    /// It belongs to this run and no other.
+    Run(RunKey),
+    /// Filtered out, or dropped by the trigger's own rule, for this reason.
+    Ignored { reason: String },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CursorWrite {
+    pub dag: DagId,
+    pub cursor: ScheduleCursor,
+    /// For people: when the next scheduled run is due.
+    pub next_run_after: Option<Timestamp>,
+}
+
+/// One change of state. Runs have no task number.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transition {
+    Run { run: RunKey, from: Option<RunState>, to: RunState },
+    TaskInstance { key: TaskInstanceKey, from: Option<TaskState>, to: TaskState, try_number: TryNumber },
+    Attempt { run: RunKey, attempt: AttemptId, from: Option<AttemptState>, to: AttemptState },
+}
+
+/// What the shell must find out before the turn can be committed; each is answered by
+/// [`crate::Answer`] through `step`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Need {
+    Version {
+        version: DagVersionId,
+    },
+    /// Render an attempt's spec.
+    Prepare(LaunchOrder),
+    /// Render what a `trigger_dag` task instance asks for.
+    Child {
+        parent: TaskInstanceKey,
+        dag: DagId,
+        version: DagVersionId,
+        try_number: TryNumber,
+    },
+    /// Which of these are taken by runs of the DAG?
+    Taken {
+        dag: DagId,
+        logical_dates: Vec<Timestamp>,
+        run_ids: Vec<RunId>,
+    },
+}
+
+/// What may be done once the turn is committed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    Launch(LaunchOrder),
+    Cancel {
+        run: RunKey,
+        attempt: AttemptId,
+        executor: ExecutorKind,
+    },
+    /// The attempt's end is committed: its executor may tidy up.
+    Acknowledge {
+        run: RunKey,
+        attempt: AttemptId,
+        executor: ExecutorKind,
+    },
+    /// Room for more runs than memory holds: read the next queued ones of this DAG after that key.
+    FetchQueued {
+        dag: DagId,
+        after: Option<(Timestamp, RunKey)>,
+        limit: u32,
+    },
+    /// The run left memory; caches about it can go.
+    RunEnded {
+        run: RunKey,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaunchOrder {
+    pub key: TaskInstanceKey,
+    pub attempt: AttemptId,
+    pub try_number: TryNumber,
+    pub executor: ExecutorKind,
+    pub dag: DagId,
+    pub version: DagVersionId,
+}
+
+/// A turn under way. `step` and `admit` write into it; the shell answers its needs, then seals it.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    // Open parts: net rows by key, needs and actions. Built up by `step` and `admit` only.
+    pub(crate) writes: Writes,
+    pub(crate) needs: Vec<Need>,
+    pub(crate) actions: Vec<Action>,
+}
+
+impl Plan {
+    /// What must be answered before this turn can be committed; empties the list.
+    pub fn take_needs(&mut self) -> Vec<Need> {
+        std::mem::take(&mut self.needs)
+    }
+
+    /// Nothing to write and nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.writes == Writes::default() && self.actions.is_empty()
+    }
+
+    /// Ends the turn's decisions: rows can be read and written, actions can't be read.
+    ///
+    /// # Panics
+    /// If needs are unanswered: that would commit a half-made decision.
+    pub fn seal(self) -> SealedPlan {
+        assert!(self.needs.is_empty(), "a plan with unanswered needs can't be sealed");
+        SealedPlan { writes: self.writes, actions: self.actions }
+    }
+}
+
+/// A plan whose actions can't be seen before its rows are committed.
+#[derive(Debug, Clone)]
+pub struct SealedPlan {
+    writes: Writes,
+    actions: Vec<Action>,
+}
+
+impl SealedPlan {
+    pub fn writes(&self) -> &Writes {
+        &self.writes
+    }
+
+    /// Hands out what may be done now.
+    pub fn open(self, _proof: Committed) -> Vec<Action> {
+        self.actions
+    }
+}
+
+/// Proof that a turn's rows are durable. Only a store makes one, after its COMMIT was answered.
+#[derive(Debug)]
+pub struct Committed {
+    pub epoch: Epoch,
+    pub turn: Turn,
+}
