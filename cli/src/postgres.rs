@@ -1,0 +1,30 @@
+//! The private PostgreSQL of `standalone`.
+//!
+//! ```text
+//! find binaries ─▶ (first use: initdb, create database) ─▶ take over what still runs, or start ─▶ wait until ready
+//! ```
+//!
+//! It lives below the state directory, listens on a unix socket that only its owner reaches, and keeps
+//! PostgreSQL's durable defaults. It survives the program's death: the next start takes it over.
+//!
+//! **Architecture Invariant:** no SQL client here. Whether the server is ready is read from the status
+//! that it writes into `postmaster.pid` itself.
+
+mod cluster;
+mod find;
+mod pid_file;
+mod place;
+mod server;
+mod user;
+
+pub use server::Server;
+
+use crate::{failure::Result, state_dir::StateDir};
+
+/// Starts the private server of this state directory, or takes over the one that still runs.
+/// Blocks until it accepts connections. The caller holds the state directory's lock.
+pub fn start(state_dir: &StateDir) -> Result<Server> {
+    let user = user::choose()?;
+    let place = place::Place::prepare(state_dir.path(), &user)?;
+    server::start(place, user)
+}
