@@ -223,6 +223,19 @@ fn a_file_moved_onto_itself_stays() {
 }
 
 #[test]
+fn a_way_through_a_parent_folder_is_told_without_the_detour() {
+    let bench = Bench::new();
+    let from = bench.file("in/a.csv", "content");
+    let ran = bench.run("copy_file", json!({"from": from, "to": bench.path("in/../out/new/../a.csv")}));
+    assert_eq!(ran.output["path"], json!(bench.path("out/a.csv")), "{}", ran.log);
+
+    fs::create_dir_all(bench.path("far/away")).unwrap();
+    std::os::unix::fs::symlink(bench.path("far/away"), bench.path("link")).unwrap();
+    let ran = bench.run("copy_file", json!({"from": from, "to": bench.path("link/../a.csv")}));
+    assert_eq!(ran.output["path"], json!(bench.path("far/a.csv")), "{}", ran.log);
+}
+
+#[test]
 fn only_regular_files_are_moved_and_only_to_places_that_last() {
     let bench = Bench::new();
     let file = bench.file("a", "content");

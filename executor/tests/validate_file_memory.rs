@@ -15,7 +15,7 @@ fn memory_does_not_grow_with_the_file() {
     let columns = json!([{"name": "id", "type": "integer", "unique": true}, {"name": "text", "type": "string"}]);
     let schema = json!({"columns": columns});
 
-    let path = write(&folder.path().join("big.csv"), "id,text\n", 3 << 20, |row, file| {
+    let path = write(&folder.path().join("big.csv"), "id,text\n", 3 << 19, |row, file| {
         writeln!(file, "{row},some text in a row")
     });
     let (exit, log) = validate(&path, &schema);
@@ -23,7 +23,7 @@ fn memory_does_not_grow_with_the_file() {
     let sorted = resident_peak_bytes();
     assert!(sorted < 96 << 20, "{sorted} bytes");
 
-    let path = write(&folder.path().join("open.csv"), "id,text\n1,\"a\n", 10 << 20, |_, file| writeln!(file, "2,b"));
+    let path = write(&folder.path().join("open.csv"), "id,text\n1,\"a\n", 5 << 20, |_, file| writeln!(file, "2,b"));
     let (exit, log) = validate(&path, &schema);
     assert_eq!(exit, 1);
     assert!(
@@ -31,7 +31,7 @@ fn memory_does_not_grow_with_the_file() {
         "{log}"
     );
 
-    let path = write(&folder.path().join("line.jsonl"), "{\"id\": 1}\n", 40 << 20, |_, file| write!(file, "x"));
+    let path = write(&folder.path().join("line.jsonl"), "{\"id\": 1}\n", 20 << 20, |_, file| write!(file, "x"));
     let (exit, log) = validate(&path, &schema);
     assert_eq!(exit, 1);
     assert!(log.contains("row 2 (line 2): the line is longer than 16 MiB"), "{log}");

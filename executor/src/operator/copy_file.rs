@@ -1,80 +1,57 @@
 //! `copy_file`: one file, to a place of its own.
 
 use std::{
-    fs::{File, FileTimes, Metadata},
+    fs::{File, FileTimes, Metadata, Permissions},
     io::Write,
     os::unix::fs::PermissionsExt,
     path::Path,
 };
 
-use serde_json::json;
-
 use super::{
-    Done, Verdict,
+    Done,
+    context::Context,
     digest::{self, Content},
     error::Error,
     location,
     publish::{self, Existing, Part, Renamed},
-    say,
-    spec::CopyFile,
+    spec,
+    transfer::{self, Arrival, Transfer},
 };
 
-pub(super) fn run(spec: &CopyFile, log: &mut dyn Write) -> Result<Done, Error> {
-    let from = location::parse("from", &spec.from)?;
-    let to = location::parse_target("to", &spec.to, &from)?;
-    let expected = spec.sha256.as_deref().map(|text| digest::parse_sha256("sha256", text)).transpose()?;
-
-    let (content, is_new) = copy(&from, &to, Existing::from_overwrite(spec.overwrite), expected.as_deref())?;
-    let did = if is_new { "copied" } else { "is there already:" };
-    say(
-        log,
-        &format!(
-            "{did} `{}` to `{}`: {} bytes, sha256 {}",
-            from.display(),
-            to.display(),
-            content.bytes,
-            content.sha256
-        ),
-    );
-    Ok(Done { verdict: Verdict::Good, output: output(&to, &content) })
+pub(super) fn run(spec: &spec::Transfer, context: &Context, log: &mut dyn Write) -> Result<Done, Error> {
+    let work = transfer::parse(spec, context)?;
+    let arrival = copy(&work)?;
+    Ok(work.done("copied", &arrival, log))
 }
 
-/// The output of a copy or a move.
-pub(super) fn output(to: &Path, content: &Content) -> serde_json::Value {
-    json!({
-        "path": to.to_string_lossy(),
-        "uri": location::uri(to),
-        "name": location::name(to),
-        "bytes": content.bytes,
-        "sha256": content.sha256,
-    })
-}
-
-/// Copies; says what is at the target now, and whether this call put it there.
-fn copy(from: &Path, to: &Path, existing: Existing, expected: Option<&str>) -> Result<(Content, bool), Error> {
+fn copy(work: &Transfer) -> Result<Arrival, Error> {
+    let Transfer { from, to, existing, .. } = work;
+    let expected = work.expected.as_deref();
     let there = location::regular_file_itself(to)?.map(|_| digest::content_of(to)).transpose()?;
     if location::regular_file(from)?.is_none() {
         // An earlier try may have copied it before it went away, which only its checksum can tell.
         return match (there, expected) {
-            (Some(content), Some(expected)) if content.sha256 == expected => Ok((content, false)),
-            (Some(_) | None, _) => Err(Error::Missing { path: from.to_owned() }),
+            (Some(content), Some(expected)) if content.sha256 == expected => Ok(Arrival::Before(content)),
+            (Some(_) | None, _) => Err(Error::Missing { path: from.clone() }),
         };
     }
-    if let Some(content) = there {
-        if content == digest::content_of(from)? {
-            content.expect(from, expected)?;
-            return Ok((content, false));
+    if let Some(there) = there {
+        if there == digest::content_of(from)? {
+            there.expect(from, expected)?;
+            work.write_reason()?;
+            return Ok(Arrival::Before(there));
         }
-        if existing == Existing::Keep {
-            return Err(Error::TargetExists { path: to.to_owned() });
+        if *existing == Existing::Keep {
+            return Err(Error::TargetExists { path: to.clone() });
         }
     }
     let (part, content) = fill_part(from, to, expected)?;
-    match part.publish(existing)? {
-        Renamed::Done => Ok((content, true)),
+    work.write_reason()?;
+    match part.publish(*existing)? {
+        Renamed::Done => Ok(Arrival::Now(content)),
         // Somebody was faster; fine if with the same content.
-        Renamed::Taken if digest::content_of(to)? == content => Ok((content, false)),
-        Renamed::Taken | Renamed::OtherFileSystem => Err(Error::TargetExists { path: to.to_owned() }),
+        Renamed::Taken if digest::content_of(to)? == content => Ok(Arrival::Before(content)),
+        Renamed::Taken | Renamed::OtherFileSystem => Err(Error::TargetExists { path: to.clone() }),
     }
 }
 
@@ -103,7 +80,7 @@ fn fill(
     let content = digest::copy_content(source, part.file()).map_err(Error::io("copy into", &path))?;
     digest::unchanged(from, source, before)?;
     content.expect(from, expected)?;
-    let mode = std::fs::Permissions::from_mode(before.permissions().mode() & 0o777);
+    let mode = Permissions::from_mode(before.permissions().mode() & 0o777);
     part.file().set_permissions(mode).map_err(Error::io("set the mode of", &path))?;
     let modified = before.modified().map_err(Error::io("look at", from))?;
     part.file().set_times(FileTimes::new().set_modified(modified)).map_err(Error::io("set the times of", &path))?;

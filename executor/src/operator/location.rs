@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Metadata},
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use super::error::Error;
@@ -14,7 +14,7 @@ pub(super) fn parse(field: &'static str, text: &str) -> Result<PathBuf, Error> {
     if text.is_empty() {
         return Err(wrong("is empty".to_owned()));
     }
-    let Some((scheme, rest)) = text.split_once("://") else { return Ok(PathBuf::from(text)) };
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok(without_parents(Path::new(text))) };
     if scheme != "file" {
         return Err(wrong(format!("`{scheme}://` is not a place this operator reaches; give a path or `file://`")));
     }
@@ -22,7 +22,27 @@ pub(super) fn parse(field: &'static str, text: &str) -> Result<PathBuf, Error> {
     if !path.starts_with('/') {
         return Err(wrong(format!("`{text}` names another host; a local file is `file:///…`")));
     }
-    decode(path).map(PathBuf::from).ok_or_else(|| wrong(format!("`{text}` has a broken `%` escape")))
+    decode(path)
+        .map(|path| without_parents(Path::new(&path)))
+        .ok_or_else(|| wrong(format!("`{text}` has a broken `%` escape")))
+}
+
+/// Takes `..` out of a path, as the system would: a folder that is a symbolic link is left by its target.
+/// Folders that do not exist yet are taken as written.
+fn without_parents(path: &Path) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path.to_owned();
+    }
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir && clean.file_name().is_some() {
+            clean = fs::canonicalize(&clean).unwrap_or(clean);
+            clean.pop();
+        } else {
+            clean.push(part);
+        }
+    }
+    clean
 }
 
 /// Parses a place to write to. It must be absolute: a task's folder is gone when its attempt is over,

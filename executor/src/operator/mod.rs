@@ -17,6 +17,7 @@ mod origin;
 mod publish;
 mod reason;
 mod spec;
+mod transfer;
 mod validate_file;
 
 use std::io::Write;
@@ -26,7 +27,7 @@ use serde_json::Value;
 
 pub use context::Context;
 pub use error::{Error, Fault};
-pub use spec::{Checksum, ChecksumAlgorithm, CopyFile, FileFormat, MoveFile, SchemaSource, ValidateFile};
+pub use spec::{Checksum, ChecksumAlgorithm, FileFormat, SchemaSource, Transfer, ValidateFile};
 pub use validate_file::Schema;
 
 /// The operators that [`run`] knows.
@@ -77,7 +78,7 @@ pub fn run(name: &str, spec: Value, context: &Context, log: &mut dyn Write) -> u
 fn dispatch(name: &str, spec: Value, context: &Context, log: &mut dyn Write) -> Result<Done, Error> {
     match name {
         "validate_file" => validate_file::run(&parse(name, spec)?, log),
-        "copy_file" => copy_file::run(&parse(name, spec)?, log),
+        "copy_file" => copy_file::run(&parse(name, spec)?, context, log),
         "move_file" => move_file::run(&parse(name, spec)?, context, log),
         other => Err(Error::UnknownOperator { name: other.to_owned() }),
     }

@@ -4,33 +4,20 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use serde_json::{Value, json};
-
 use super::{
-    Done, Verdict,
+    Done,
     context::Context,
-    copy_file::{fill_part, output},
+    copy_file::fill_part,
     digest::{self, Content},
     error::Error,
     location, origin,
     publish::{self, Existing, Renamed},
-    reason, say,
-    spec::MoveFile,
+    spec,
+    transfer::{self, Arrival, Transfer},
 };
-
-struct Move {
-    from: PathBuf,
-    to: PathBuf,
-    existing: Existing,
-    expected: Option<String>,
-    /// DAG and run, by which a repeated move knows its file.
-    run: String,
-    /// The reason and where it goes.
-    reason: Option<(PathBuf, Value)>,
-}
 
 /// What a look at both ends found.
 enum Situation {
@@ -40,62 +27,22 @@ enum Situation {
     Arrived(Content),
 }
 
-pub(super) fn run(spec: &MoveFile, context: &Context, log: &mut dyn Write) -> Result<Done, Error> {
-    let work = plan(spec, context)?;
-    let (content, is_new) = match look(&work)? {
-        Situation::ToDo(content) => {
-            write_reason(&work)?;
-            (carry(&work, content)?, true)
-        }
+pub(super) fn run(spec: &spec::Transfer, context: &Context, log: &mut dyn Write) -> Result<Done, Error> {
+    let work = transfer::parse(spec, context)?;
+    let situation = look(&work)?;
+    work.write_reason()?;
+    let arrival = match situation {
+        Situation::ToDo(content) => Arrival::Now(carry(&work, content)?),
         Situation::Arrived(content) => {
-            write_reason(&work)?;
             remove_source(&work)?;
-            (content, false)
+            Arrival::Before(content)
         }
     };
-    let (from, to) = (work.from.display(), work.to.display());
-    let did = if is_new { "moved" } else { "is there already:" };
-    say(log, &format!("{did} `{from}` to `{to}`: {} bytes, sha256 {}", content.bytes, content.sha256));
-
-    let mut output = output(&work.to, &content);
-    if let Some((place, _)) = &work.reason {
-        say(log, &format!("the reason is in `{}`", place.display()));
-        output["reason_file"] = Value::from(place.to_string_lossy());
-    }
-    Ok(Done { verdict: Verdict::Good, output })
+    Ok(work.done("moved", &arrival, log))
 }
 
-fn plan(spec: &MoveFile, context: &Context) -> Result<Move, Error> {
-    let from = location::parse("from", &spec.from)?;
-    let to = location::parse_target("to", &spec.to, &from)?;
-    if spec.reason.is_none() && spec.reason_file.is_some() {
-        return Err(Error::Field { field: "reason_file", message: "there is no `reason` to write there".to_owned() });
-    }
-    let reason = match &spec.reason {
-        None => None,
-        Some(given) => {
-            let place = match &spec.reason_file {
-                Some(text) => reason::parse_place(text, &from)?,
-                None => reason::beside(&to),
-            };
-            let mut text = json!({"file": location::name(&from), "from": from.to_string_lossy()});
-            text.as_object_mut().expect("made as an object one line above").extend(context.names());
-            text["reason"] = given.clone();
-            Some((place, text))
-        }
-    };
-    Ok(Move {
-        expected: spec.sha256.as_deref().map(|text| digest::parse_sha256("sha256", text)).transpose()?,
-        existing: Existing::from_overwrite(spec.overwrite),
-        run: context.run(),
-        from,
-        to,
-        reason,
-    })
-}
-
-fn look(work: &Move) -> Result<Situation, Error> {
-    let Move { from, to, .. } = work;
+fn look(work: &Transfer) -> Result<Situation, Error> {
+    let Transfer { from, to, .. } = work;
     let expected = work.expected.as_deref();
     let source = location::regular_file_itself(from)?;
     let there = location::regular_file_itself(to)?.map(|_| digest::content_of(to)).transpose()?;
@@ -118,16 +65,8 @@ fn look(work: &Move) -> Result<Situation, Error> {
     }
 }
 
-/// The reason comes first: a refused file that nobody can explain is worse than a reason that waits for its file.
-fn write_reason(work: &Move) -> Result<(), Error> {
-    match &work.reason {
-        Some((place, text)) => reason::write(place, text),
-        None => Ok(()),
-    }
-}
-
-fn carry(work: &Move, content: Content) -> Result<Content, Error> {
-    let Move { from, to, existing, .. } = work;
+fn carry(work: &Transfer, content: Content) -> Result<Content, Error> {
+    let Transfer { from, to, existing, .. } = work;
     publish::create_folder(publish::folder_of(to))?;
     File::open(from).and_then(|file| file.sync_all()).map_err(Error::io("sync", from))?;
     origin::note(from, from, &work.run);
@@ -143,7 +82,7 @@ fn carry(work: &Move, content: Content) -> Result<Content, Error> {
 }
 
 /// Another file system: copy, read back, publish, and only then let go of the source.
-fn carry_across(work: &Move) -> Result<Content, Error> {
+fn carry_across(work: &Transfer) -> Result<Content, Error> {
     let (part, content) = fill_part(&work.from, &work.to, work.expected.as_deref())?;
     if digest::content_of(part.path())? != content {
         let path = part.path().to_owned();
@@ -161,7 +100,7 @@ fn carry_across(work: &Move) -> Result<Content, Error> {
 }
 
 /// Somebody took the target's name since we looked. With the same content it is as good as ours.
-fn taken(work: &Move, content: Content) -> Result<Content, Error> {
+fn taken(work: &Transfer, content: Content) -> Result<Content, Error> {
     if digest::content_of(&work.to)? != content {
         return Err(Error::TargetExists { path: work.to.clone() });
     }
@@ -170,7 +109,7 @@ fn taken(work: &Move, content: Content) -> Result<Content, Error> {
 }
 
 /// Removes the source, unless it *is* the target under another spelling.
-fn remove_source(work: &Move) -> Result<(), Error> {
+fn remove_source(work: &Transfer) -> Result<(), Error> {
     let Some(source) = location::regular_file_itself(&work.from)? else { return Ok(()) };
     if is_one_name(&work.from, &work.to, &source)? {
         return Ok(());

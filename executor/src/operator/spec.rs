@@ -31,12 +31,13 @@ pub struct ValidateFile {
     pub reason_file: Option<String>,
 }
 
-/// Copies one file: atomic, synced, the same after any number of tries.
+/// Copies or moves one file: atomic, synced, the same after any number of tries.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CopyFile {
+pub struct Transfer {
+    /// An absolute path, a path in the task's folder, or a `file://` URI.
     pub from: String,
-    /// An absolute path. One that ends with `/` is a folder: the file keeps its name.
+    /// An absolute path or a `file://` URI. One that ends with `/` is a folder: the file keeps its name.
     pub to: String,
     /// Whether a target with other content is replaced.
     #[serde(default)]
@@ -44,22 +45,7 @@ pub struct CopyFile {
     /// What the content must be, in hex.
     #[serde(default)]
     pub sha256: Option<String>,
-}
-
-/// Moves one file, also across file systems: atomic, synced, the same after any number of tries.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MoveFile {
-    pub from: String,
-    /// An absolute path. One that ends with `/` is a folder: the file keeps its name.
-    pub to: String,
-    /// Whether a target with other content is replaced.
-    #[serde(default)]
-    pub overwrite: bool,
-    /// What the content must be, in hex.
-    #[serde(default)]
-    pub sha256: Option<String>,
-    /// Any value; written as JSON beside the moved file, before the file appears there.
+    /// Any value; written as JSON beside the file, before the file appears there.
     #[serde(default)]
     pub reason: Option<serde_json::Value>,
     /// Where the reason goes. By default the target's name with `.reason.json` behind it.
