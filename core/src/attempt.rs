@@ -112,3 +112,15 @@ pub struct NodeBinding {
     /// Boot id + pid namespace + its start: after a reboot, processes of the old boot are gone.
     pub boot: Arc<str>,
 }
+
+impl AttemptState {
+    /// LEGAL for attempts. Creation makes `queued`.
+    pub fn may_become(self, to: Self) -> bool {
+        match self {
+            Self::Queued => matches!(to, Self::Running | Self::Canceling | Self::Closed),
+            Self::Running => matches!(to, Self::Canceling | Self::Closed),
+            Self::Canceling => matches!(to, Self::Closed),
+            Self::Closed => false,
+        }
+    }
+}

@@ -31,6 +31,15 @@ pub enum Event {
     },
     /// A queued run is committed. May come more than once.
     RunQueued(QueuedRun),
+    /// The queued runs that [`crate::Action::FetchQueued`] asked for, in the order of (run_after, key).
+    QueuedFetched {
+        dag: DagId,
+        /// As it was asked.
+        after: Option<(Timestamp, RunKey)>,
+        runs: Vec<QueuedRun>,
+        /// Whether the database holds more behind the last of these.
+        has_more: bool,
+    },
     /// A trigger asks for a run in this turn.
     RunRequested(RunRequest),
     AttemptStarted {

@@ -15,13 +15,16 @@
 mod attempt;
 mod dag;
 mod event;
+mod hash;
 mod id;
 mod plan;
+mod retry;
 mod rows;
 mod run;
 mod state;
 mod timetable;
 mod trigger_rule;
+mod world;
 
 pub use attempt::{AttemptOutcome, AttemptState, ExecutorKind, NodeBinding, Output, Usage};
 pub use dag::{Dag, DagError, DagParts, Task, TaskKind, WeightRule};
@@ -34,8 +37,10 @@ pub use plan::{
     Action, AttemptWrite, Committed, CursorWrite, EventOutcome, EventWrite, LaunchOrder, Need, Plan, RunWrite,
     SealedPlan, TaskInstanceWrite, Transition, Writes, XcomWrite,
 };
-pub use rows::{ActiveRunRow, AttemptRow, DagRow, PoolRow, RecoveryRows, TaskInstanceRow, WaitRow};
+pub use retry::retry_delay;
+pub use rows::{ActiveRunRow, AttemptRow, DagRow, FinishedRunRow, PoolRow, RecoveryRows, TaskInstanceRow, WaitRow};
 pub use run::{DataInterval, NewRun, QueuedRun, RunType, TriggeredBy};
 pub use state::{RunState, TaskState};
-pub use timetable::{CronExpression, Schedule, ScheduleCursor, Timetable};
-pub use trigger_rule::TriggerRule;
+pub use timetable::{CronExpression, Schedule, ScheduleCursor, Tick, Timetable};
+pub use trigger_rule::{TriggerRule, UpstreamCounts, Verdict, verdict};
+pub use world::{Reason, Stats, World, WorldConfig, admit, explain, explain_run, recover, step};

@@ -1,9 +1,17 @@
 //! What a turn decided: rows to write, then things to do. Sealed until it is written.
 
-use std::sync::Arc;
+mod rows;
+
+pub(crate) use rows::RowHint;
+
+use std::{collections::HashSet, sync::Arc};
+
+use rand_core::SeedableRng;
+use rand_pcg::Pcg64Mcg;
 
 use crate::{
     attempt::{AttemptOutcome, AttemptState, ExecutorKind, NodeBinding, Output, Usage},
+    hash::{FastMap, FastSet},
     id::{
         AttemptId, CommandId, DagId, DagVersionId, Epoch, EventId, MapIndex, RunId, RunKey, TaskInstanceKey, TaskNo,
         Timestamp, TryNumber, Turn,
@@ -192,15 +200,53 @@ pub struct LaunchOrder {
 }
 
 /// A turn under way. `step` and `admit` write into it; the shell answers its needs, then seals it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     // Open parts: net rows by key, needs and actions. Built up by `step` and `admit` only.
     pub(crate) writes: Writes,
     pub(crate) needs: Vec<Need>,
     pub(crate) actions: Vec<Action>,
+    pub(crate) turn: Turn,
+    /// Makes the keys of this turn's runs and attempts.
+    pub(crate) ids: Pcg64Mcg,
+    /// Where the row of a run is.
+    pub(crate) run_rows: FastMap<RunKey, usize>,
+    /// Run ids and logical dates given away in this turn: the database does not know them yet.
+    pub(crate) run_ids: HashSet<(DagId, RunId)>,
+    pub(crate) logical_dates: HashSet<(DagId, Timestamp)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self::begin(Turn::default(), 0)
+    }
 }
 
 impl Plan {
+    /// Begins a turn. The seed must be random: run keys and attempt ids are made from it.
+    pub fn begin(turn: Turn, seed: u64) -> Self {
+        Self {
+            writes: Writes::default(),
+            needs: Vec::new(),
+            actions: Vec::new(),
+            turn,
+            ids: Pcg64Mcg::seed_from_u64(seed),
+            run_rows: FastMap::default(),
+            run_ids: HashSet::new(),
+            logical_dates: HashSet::new(),
+        }
+    }
+
+    pub fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// Takes over what [`crate::recover`] wants done, so that the first turn does it.
+    pub fn absorb(&mut self, recovered: Plan) {
+        assert!(recovered.writes == Writes::default(), "recovery decides nothing that must be written");
+        self.actions.splice(0..0, recovered.actions);
+    }
+
     /// What must be answered before this turn can be committed; empties the list.
     pub fn take_needs(&mut self) -> Vec<Need> {
         std::mem::take(&mut self.needs)
@@ -212,12 +258,25 @@ impl Plan {
     }
 
     /// Ends the turn's decisions: rows can be read and written, actions can't be read.
+    /// Launches of attempts that the same turn gave up again are left out.
     ///
     /// # Panics
     /// If needs are unanswered: that would commit a half-made decision.
     pub fn seal(self) -> SealedPlan {
         assert!(self.needs.is_empty(), "a plan with unanswered needs can't be sealed");
-        SealedPlan { writes: self.writes, actions: self.actions }
+        let Self { writes, mut actions, .. } = self;
+        let withdrawn: FastSet<AttemptId> =
+            writes.attempts.iter().filter(|row| row.to != AttemptState::Queued).map(|row| row.attempt).collect();
+        if !withdrawn.is_empty() {
+            actions.retain(|action| match action {
+                Action::Launch(order) => !withdrawn.contains(&order.attempt),
+                Action::Cancel { .. }
+                | Action::Acknowledge { .. }
+                | Action::FetchQueued { .. }
+                | Action::RunEnded { .. } => true,
+            });
+        }
+        SealedPlan { writes, actions }
     }
 }
 

@@ -33,6 +33,17 @@ pub struct DagRow {
     pub cursor: ScheduleCursor,
     /// How many queued runs the database holds, in memory or not.
     pub queued_count: u64,
+    /// The newest finished runs by (run_after, key): as many as the current version's
+    /// `max_consecutive_failed_runs`, none where that is not set. In any order.
+    pub finished: Vec<FinishedRunRow>,
+}
+
+/// What `max_consecutive_failed_runs` needs to know of a finished run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinishedRunRow {
+    pub run: RunKey,
+    pub run_after: Timestamp,
+    pub state: RunState,
 }
 
 #[derive(Debug, Clone)]

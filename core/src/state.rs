@@ -117,3 +117,41 @@ impl RunState {
         }
     }
 }
+
+impl TaskState {
+    /// LEGAL: every transition the core may make, and no others. Creation makes `none` or `removed`.
+    pub fn may_become(self, to: Self) -> bool {
+        match self {
+            Self::NoStatus => matches!(to, Self::Scheduled | Self::Skipped | Self::UpstreamFailed),
+            // `empty` and `trigger_dag` succeed or fail without ever being queued.
+            Self::Scheduled => matches!(
+                to,
+                Self::Queued | Self::Success | Self::Failed | Self::Skipped | Self::UpForRetry | Self::Deferred
+            ),
+            // Back to `scheduled`: the infrastructure lost the attempt.
+            Self::Queued => {
+                matches!(to, Self::Running | Self::Failed | Self::Skipped | Self::UpForRetry | Self::Scheduled)
+            }
+            Self::Running => {
+                matches!(to, Self::Success | Self::Failed | Self::Skipped | Self::UpForRetry | Self::Scheduled)
+            }
+            Self::UpForRetry => matches!(to, Self::Scheduled | Self::Failed | Self::Skipped),
+            Self::Deferred => matches!(to, Self::Success | Self::Failed | Self::Skipped | Self::UpForRetry),
+            Self::UpForReschedule | Self::AwaitingInput | Self::Restarting => {
+                matches!(to, Self::Failed | Self::Skipped)
+            }
+            Self::Success | Self::Failed | Self::Skipped | Self::UpstreamFailed | Self::Removed => false,
+        }
+    }
+}
+
+impl RunState {
+    /// LEGAL for runs. Creation makes `queued`.
+    pub fn may_become(self, to: Self) -> bool {
+        match self {
+            Self::Queued => matches!(to, Self::Running | Self::Failed),
+            Self::Running => matches!(to, Self::Success | Self::Failed),
+            Self::Success | Self::Failed => false,
+        }
+    }
+}

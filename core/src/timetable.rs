@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use crate::id::Timestamp;
+use crate::{id::Timestamp, run::DataInterval};
 
 /// The kinds of schedule (Airflow's timetables; assets come with their triggers).
 #[derive(Debug, Clone)]
@@ -45,4 +45,12 @@ pub struct Timetable {
 pub struct ScheduleCursor {
     /// The last instant that made a run or was passed over.
     pub last: Option<Timestamp>,
+}
+
+/// One instant of a timetable that makes a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tick {
+    pub run_after: Timestamp,
+    pub logical_date: Timestamp,
+    pub data_interval: DataInterval,
 }
