@@ -1,0 +1,439 @@
+//! The task behind a handle: keeps the connection, and everything that is not done yet, so that a reconnect loses
+//! nothing.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use gridflow_core::{AttemptId, AttemptOutcome, RunKey, Turn};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        launch::Launch,
+        layout::{OUTPUT_FILE, scratch_dir},
+        output,
+        report::Report,
+        staging,
+        wire::{self, CancelOrder, Command, End, FromHost, Record, State, ToHost},
+    },
+    Config, Order,
+    link::{self, Link},
+    outcome::{outcome, timestamp, usage},
+};
+
+/// Launches prepared by one blocking job, and how many such jobs run at a time.
+const STAGED_AT_ONCE: usize = 16;
+const STAGING_JOBS_MAX: usize = 4;
+/// No new orders above this; callers wait.
+const TO_STAGE_MAX: usize = 16_384;
+/// The host is not read while that many reports wait.
+const REPORTS_WAITING_MAX: usize = 1024;
+const ORDERS_AT_ONCE: usize = 64;
+/// A full disk, a lack of processes, a host that does not start.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Acknowledgements the host may have missed when a connection broke.
+const ACKNOWLEDGED_KEPT_MAX: usize = 16_384;
+
+struct Actor {
+    config: Arc<Config>,
+    link: Option<Link>,
+    to_stage: VecDeque<Launch>,
+    staging_jobs: usize,
+    /// Prepared, and on no record yet.
+    unconfirmed: HashMap<Uuid, Prepared>,
+    /// Asked for, and not gone yet.
+    cancels: HashMap<Uuid, CancelOrder>,
+    /// On record and not acknowledged: the stage of their working folder.
+    known: HashMap<Uuid, u32>,
+    acknowledged: Acknowledged,
+    /// To be tried again.
+    postponed: HashSet<Uuid>,
+    to_restage: Vec<Launch>,
+    retry_at: Option<Instant>,
+    reports: VecDeque<Report>,
+    jobs: JoinSet<Done>,
+    leftovers_cleared: bool,
+}
+
+struct Prepared {
+    frame: Vec<u8>,
+    stage: u32,
+}
+
+/// The last ones, for repeating them.
+#[derive(Default)]
+struct Acknowledged {
+    set: HashSet<Uuid>,
+    order: VecDeque<Uuid>,
+}
+
+/// Ready for the host, or to be tried again.
+type Staged = Result<Command, Box<(Launch, std::io::Error)>>;
+
+enum Done {
+    Staged(Vec<Staged>),
+    Connected(Box<Result<Link, super::Error>>),
+    Reported(Report),
+    Cleared,
+}
+
+pub(super) async fn run(config: Config, link: Link, mut orders: mpsc::Receiver<Order>, reports: mpsc::Sender<Report>) {
+    let mut actor = Actor {
+        config: Arc::new(config),
+        link: Some(link),
+        to_stage: VecDeque::new(),
+        staging_jobs: 0,
+        unconfirmed: HashMap::new(),
+        cancels: HashMap::new(),
+        known: HashMap::new(),
+        acknowledged: Acknowledged::default(),
+        postponed: HashSet::new(),
+        to_restage: Vec::new(),
+        retry_at: None,
+        reports: VecDeque::new(),
+        jobs: JoinSet::new(),
+        leftovers_cleared: false,
+    };
+    let mut received = Vec::new();
+    let mut is_wanted = true;
+    loop {
+        actor.start_staging();
+        if !is_wanted && actor.is_done() {
+            return;
+        }
+        let has_room = actor.to_stage.len() < TO_STAGE_MAX;
+        let may_read = actor.reports.len() < REPORTS_WAITING_MAX;
+        let retry_at = actor.retry_at;
+        tokio::select! {
+            count = orders.recv_many(&mut received, ORDERS_AT_ONCE), if is_wanted && has_room => {
+                is_wanted = count != 0;
+                received.drain(..).for_each(|order| actor.take_order(order));
+            }
+            Some(done) = actor.jobs.join_next(), if !actor.jobs.is_empty() => match done {
+                Ok(done) => actor.take_done(done),
+                Err(error) => tracing::error!(%error, "a job of the local executor failed"),
+            },
+            permit = reports.reserve(), if !actor.reports.is_empty() => match permit {
+                Ok(permit) => {
+                    if let Some(report) = actor.reports.pop_front() {
+                        permit.send(report);
+                    }
+                }
+                // Nobody listens any more.
+                Err(_) => return,
+            },
+            result = transfer(&mut actor.link), if actor.link.is_some() && may_read => actor.take_transfer(result),
+            () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => actor.retry(),
+        }
+    }
+}
+
+async fn transfer(link: &mut Option<Link>) -> std::io::Result<()> {
+    match link {
+        Some(link) => link.transfer().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Actor {
+    /// Everything that was asked for has left.
+    fn is_done(&self) -> bool {
+        let sent = self.link.as_ref().is_none_or(|link| !link.has_output());
+        self.to_stage.is_empty() && self.staging_jobs == 0 && sent
+    }
+
+    fn take_order(&mut self, order: Order) {
+        match order {
+            Order::Launch(launches) => self.to_stage.extend(launches),
+            Order::Cancel(attempts) => {
+                let orders = attempts.into_iter().map(|(run, attempt)| CancelOrder { attempt: attempt.0, run: run.0 });
+                let attempts: Vec<CancelOrder> = orders.collect();
+                self.cancels.extend(attempts.iter().map(|order| (order.attempt, order.clone())));
+                self.push(&ToHost::Cancel { attempts });
+            }
+            Order::Acknowledge(attempts) => self.acknowledge(&attempts),
+            Order::Forget(attempts) => {
+                self.push(&ToHost::Forget { attempts: attempts.into_iter().map(|attempt| attempt.0).collect() });
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, attempts: &[AttemptId]) {
+        let attempts: Vec<Uuid> = attempts.iter().map(|attempt| attempt.0).collect();
+        let stages: Vec<(Uuid, u32)> =
+            attempts.iter().filter_map(|attempt| Some((*attempt, self.known.remove(attempt)?))).collect();
+        self.clear(stages);
+        self.acknowledged.extend(&attempts);
+        self.push(&ToHost::Acknowledge { attempts });
+    }
+
+    fn push(&mut self, message: &ToHost) {
+        if let Some(link) = &mut self.link {
+            link.push(message);
+        }
+    }
+
+    fn start_staging(&mut self) {
+        while self.staging_jobs < STAGING_JOBS_MAX && !self.to_stage.is_empty() {
+            // Few launches are spread over the jobs, many fill them.
+            let count = self.to_stage.len().div_ceil(STAGING_JOBS_MAX).min(STAGED_AT_ONCE);
+            let launches: Vec<Launch> = self.to_stage.drain(..count).collect();
+            let config = self.config.clone();
+            self.staging_jobs += 1;
+            self.jobs.spawn_blocking(move || {
+                let stage = |launch: Launch| {
+                    // The low bits of a UUIDv7 are random.
+                    let stage = Uuid::now_v7().as_u128() as u32;
+                    staging::stage(&config.state_dir, &config.environment, &launch, stage)
+                        .map_err(|error| Box::new((launch, error)))
+                };
+                Done::Staged(launches.into_iter().map(stage).collect())
+            });
+        }
+    }
+
+    fn take_done(&mut self, done: Done) {
+        match done {
+            Done::Staged(staged) => {
+                self.staging_jobs -= 1;
+                staged.into_iter().for_each(|result| self.take_staged(result));
+            }
+            Done::Connected(result) => match *result {
+                Ok(link) => self.resume(link),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "no local commands can be started");
+                    self.reconnect(RETRY_PAUSE);
+                }
+            },
+            Done::Reported(report) => self.reports.push_back(report),
+            Done::Cleared => {}
+        }
+    }
+
+    fn take_staged(&mut self, result: Staged) {
+        match result {
+            Ok(command) => {
+                let (attempt, stage) = (command.attempt, command.stage);
+                let mut frame = Vec::new();
+                if let Err(error) = wire::encode(&mut frame, &ToHost::Launch(Box::new(command))) {
+                    tracing::error!(%error, attempt.id = %attempt, "a launch is too large for the host");
+                }
+                if let Some(link) = &mut self.link {
+                    link.push_frame(&frame);
+                }
+                self.unconfirmed.insert(attempt, Prepared { frame, stage });
+            }
+            Err(failed) => {
+                let (launch, error) = *failed;
+                tracing::warn!(%error, attempt.id = %launch.attempt, "cannot prepare a local command now");
+                self.to_restage.push(launch);
+                self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_PAUSE);
+            }
+        }
+    }
+
+    fn retry(&mut self) {
+        self.retry_at = None;
+        self.to_stage.extend(self.to_restage.drain(..));
+        for attempt in std::mem::take(&mut self.postponed) {
+            let Some(link) = &mut self.link else { continue };
+            if let Some(order) = self.cancels.get(&attempt) {
+                link.push(&ToHost::Cancel { attempts: vec![order.clone()] });
+            }
+            if let Some(prepared) = self.unconfirmed.get(&attempt) {
+                link.push_frame(&prepared.frame);
+            }
+        }
+    }
+
+    fn take_transfer(&mut self, result: std::io::Result<()>) {
+        let mut messages = Vec::new();
+        let broken = match (&mut self.link, result) {
+            (Some(link), Ok(())) => loop {
+                match link.next() {
+                    Ok(Some(message)) => messages.push(message),
+                    Ok(None) => break None,
+                    Err(error) => break Some(error),
+                }
+            },
+            (_, Err(error)) => Some(error),
+            (None, Ok(())) => None,
+        };
+        messages.into_iter().for_each(|message| self.take_message(message));
+        if let Some(error) = broken {
+            tracing::warn!(%error, "the connection to the host of local commands broke");
+            self.link = None;
+            self.reconnect(Duration::ZERO);
+        }
+    }
+
+    fn reconnect(&mut self, pause: Duration) {
+        let config = self.config.clone();
+        self.jobs.spawn(async move {
+            sleep(pause).await;
+            Done::Connected(Box::new(link::connect_or_start(&config).await))
+        });
+    }
+
+    /// Says everything again that a record has not shown yet. All of it may be heard twice.
+    fn resume(&mut self, mut link: Link) {
+        link.push(&ToHost::Cancel { attempts: self.cancels.values().cloned().collect() });
+        link.push(&ToHost::Acknowledge { attempts: self.acknowledged.order.iter().copied().collect() });
+        for prepared in self.unconfirmed.values() {
+            link.push_frame(&prepared.frame);
+        }
+        self.link = Some(link);
+    }
+
+    fn take_message(&mut self, message: FromHost) {
+        match message {
+            FromHost::Record(record) => self.take_record(record),
+            FromHost::Synced { turn_max } => {
+                let boot = self.link.as_ref().map(|link| link.boot.clone()).unwrap_or_default();
+                self.reports.push_back(Report::Synced { boot, turn_max: Turn(turn_max) });
+                self.clear_leftovers();
+            }
+            FromHost::Postponed { attempt, reason } => {
+                tracing::warn!(%reason, attempt.id = %attempt, "the host cannot start a command now");
+                self.postponed.insert(attempt);
+                self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_PAUSE);
+            }
+            FromHost::Conflict { attempt, run } => {
+                if let Some(prepared) = self.unconfirmed.remove(&attempt) {
+                    self.clear(vec![(attempt, prepared.stage)]);
+                }
+                let message = "the host has a record of this attempt that was launched from another spec".into();
+                self.reports.push_back(Report::Conflict { attempt: AttemptId(attempt), run: RunKey(run), message });
+            }
+            FromHost::Welcome { .. } => {}
+            FromHost::Refused { reason } => tracing::error!(%reason, "the host of local commands refuses to work"),
+        }
+    }
+
+    fn take_record(&mut self, record: Record) {
+        if let Some(prepared) = self.unconfirmed.remove(&record.attempt)
+            && prepared.stage != record.stage
+        {
+            // Another client's launch, or a cancel, took the claim.
+            self.clear(vec![(record.attempt, prepared.stage)]);
+        }
+        let (attempt, run) = (AttemptId(record.attempt), RunKey(record.run));
+        match record.state {
+            State::Started { pid, at_us } => {
+                self.known.insert(record.attempt, record.stage);
+                self.reports.push_back(Report::Started { attempt, run, pid, at: timestamp(at_us) });
+            }
+            State::Gone { .. } if self.acknowledged.set.contains(&record.attempt) => {
+                if !record.acknowledged {
+                    self.push(&ToHost::Acknowledge { attempts: vec![record.attempt] });
+                }
+            }
+            State::Gone { at_us, end, usage: used } => {
+                self.cancels.remove(&record.attempt);
+                if !record.acknowledged {
+                    self.known.insert(record.attempt, record.stage);
+                }
+                let report = move |outcome, output| Report::Finished {
+                    attempt,
+                    run,
+                    at: timestamp(at_us),
+                    outcome,
+                    usage: usage(used),
+                    output,
+                };
+                self.collect(&record.attempt, record.stage, end, report);
+            }
+        }
+    }
+
+    /// Reads the output. Most commands write none, so only a file that is there is worth a blocking job.
+    fn collect(
+        &mut self,
+        attempt: &Uuid,
+        stage: u32,
+        end: End,
+        report: impl FnOnce(AttemptOutcome, Option<gridflow_core::Output>) -> Report + Send + 'static,
+    ) {
+        let path = scratch_dir(&self.config.state_dir, *attempt, stage).join(OUTPUT_FILE);
+        match output::open(&path) {
+            Ok(None) => self.reports.push_back(report(outcome(end), None)),
+            Ok(Some(file)) => {
+                let bytes_max = self.config.output_bytes_max;
+                self.jobs.spawn_blocking(move || {
+                    let (outcome, output) = with_output(end, output::read(&file, bytes_max));
+                    Done::Reported(report(outcome, output))
+                });
+            }
+            Err(error) => {
+                let left = output::Left::Invalid(format!("cannot open the output in `$GRIDFLOW_OUTPUT`: {error}"));
+                let (outcome, output) = with_output(end, left);
+                self.reports.push_back(report(outcome, output));
+            }
+        }
+    }
+
+    fn clear(&mut self, stages: Vec<(Uuid, u32)>) {
+        if stages.is_empty() {
+            return;
+        }
+        let config = self.config.clone();
+        self.jobs.spawn_blocking(move || {
+            for (attempt, stage) in stages {
+                if let Err(error) = staging::clear(&config.state_dir, attempt, stage) {
+                    tracing::warn!(%error, attempt.id = %attempt, "cannot remove a working directory");
+                }
+            }
+            Done::Cleared
+        });
+    }
+
+    fn clear_leftovers(&mut self) {
+        if std::mem::replace(&mut self.leftovers_cleared, true) {
+            return;
+        }
+        let open: HashSet<Uuid> = self.known.keys().chain(self.unconfirmed.keys()).copied().collect();
+        let config = self.config.clone();
+        self.jobs.spawn_blocking(move || {
+            match staging::clear_leftovers(&config.state_dir, |attempt| open.contains(&attempt)) {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "removed old working directories"),
+                Err(error) => tracing::warn!(%error, "cannot remove old working directories"),
+            }
+            Done::Cleared
+        });
+    }
+}
+
+/// An output that cannot be used makes a failure of a success, and nothing worse of a failure.
+fn with_output(end: End, left: output::Left) -> (AttemptOutcome, Option<gridflow_core::Output>) {
+    match (outcome(end), left) {
+        (AttemptOutcome::Exited { code: 0 }, output::Left::Invalid(message)) => {
+            (AttemptOutcome::OutputInvalid { message }, None)
+        }
+        (outcome, output::Left::Json(output)) => (outcome, Some(output)),
+        (outcome, output::Left::Nothing | output::Left::Invalid(_)) => (outcome, None),
+    }
+}
+
+impl Acknowledged {
+    fn extend(&mut self, attempts: &[Uuid]) {
+        for attempt in attempts {
+            if self.set.insert(*attempt) {
+                self.order.push_back(*attempt);
+            }
+        }
+        while ACKNOWLEDGED_KEPT_MAX < self.order.len() {
+            if let Some(oldest) = self.order.pop_front() {
+                self.set.remove(&oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The host's attempts: claims, and what became of them. How they end is in `ending`, how a new host finds them in
+//! `recovery`.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs::{File, OpenOptions},
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
+    path::Path,
+};
+
+use nix::libc;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        layout::minted_ms,
+        wire::{CancelOrder, Command, End, Record as Shown, State, Usage},
+    },
+    clock::{BootNs, wall_us},
+    failure,
+    record::{Asked, Ended, Record},
+    records::{Header, Records, Slot},
+    spawn::{self, Spawner},
+};
+
+/// A forgotten claim is kept this long after its attempt was made; afterwards the attempt's age alone keeps it from
+/// starting. Far longer than any launch can be under way.
+const CLAIM_MS_MIN: i64 = 24 * 60 * 60 * 1000;
+
+pub(super) struct Attempts {
+    /// A hash of this boot's identity.
+    pub(super) boot: u64,
+    pub(super) records: Records,
+    /// Every attempt that was ever claimed and is not dropped.
+    pub(super) claims: HashMap<Uuid, Slot>,
+    /// The unacknowledged ones.
+    pub(super) open: HashMap<Slot, Open>,
+    /// Pids of commands, until nothing is left of them: also the ids of their sessions.
+    pub(super) leaders: HashMap<i32, Slot>,
+    /// Our other children: orphans of commands, and of which attempt, if that can be told.
+    pub(super) strays: HashMap<i32, Option<Slot>>,
+    pub(super) timers: BTreeSet<(BootNs, Slot)>,
+    /// What clients have to be told.
+    pub(super) changed: Vec<Slot>,
+    /// Forgotten claims by the time their attempts were made.
+    pub(super) forgotten: BTreeSet<(i64, Slot)>,
+    pub(super) turn_max: i64,
+    spawner: Spawner,
+}
+
+pub(super) struct Open {
+    pub record: Record,
+    pub tie: Tie,
+    /// When SIGTERM was not enough.
+    pub kill_at: Option<BootNs>,
+    /// Between two looks at what is left.
+    pub pause_ms: u64,
+    pub wake_at: Option<BootNs>,
+    /// What orphans used that ended before their command.
+    pub strays_used: Usage,
+}
+
+/// How the end of a command is noticed.
+pub(super) enum Tie {
+    /// It is our child.
+    Child,
+    /// It is the child of a host that died.
+    Watched(OwnedFd),
+    /// It has ended.
+    None,
+}
+
+pub(super) enum Launched {
+    /// Claimed now; clients hear of it like of any change.
+    Claimed,
+    /// Claimed before.
+    Present(Shown),
+    Postponed(String),
+    Conflict,
+}
+
+impl Open {
+    pub(super) fn new(record: Record, tie: Tie) -> Self {
+        Self { record, tie, kill_at: None, pause_ms: 0, wake_at: None, strays_used: Usage::default() }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.record.end.as_ref().is_some_and(|ended| ended.gone)
+    }
+}
+
+impl Attempts {
+    pub(super) fn new(boot: u64, records: Records) -> io::Result<Self> {
+        Ok(Self {
+            boot,
+            turn_max: records.header().turn_max,
+            records,
+            claims: HashMap::new(),
+            open: HashMap::new(),
+            leaders: HashMap::new(),
+            strays: HashMap::new(),
+            timers: BTreeSet::new(),
+            changed: Vec::new(),
+            forgotten: BTreeSet::new(),
+            spawner: Spawner::new()?,
+        })
+    }
+
+    /// No process of any attempt is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.values().all(Open::is_gone)
+    }
+
+    /// Takes the claim and starts the command, or says what happened to it before.
+    pub(super) fn launch(&mut self, command: &Command) -> Launched {
+        if let Some(present) = self.present(command.attempt, command.run) {
+            return match present {
+                Present::Known(record) if record.end_is_unstarted_cancel() || record.spec_hash == command.spec_hash => {
+                    Launched::Present(show(&record))
+                }
+                Present::Known(_) => Launched::Conflict,
+                Present::TooOld(shown) => Launched::Present(shown),
+                Present::Unreadable(reason) => Launched::Postponed(reason),
+            };
+        }
+        if let Some(message) = &command.unfit {
+            return self.claim_ended(command, End::SpawnFailed { message: message.clone() });
+        }
+        let log = match open_log(Path::new(&command.log)) {
+            Ok(log) => log,
+            Err(error) if is_passing(&error) => {
+                return Launched::Postponed(format!("cannot create the log `{}`: {error}", command.log));
+            }
+            Err(error) => {
+                let message = format!("cannot create the log `{}`: {error}", command.log);
+                return self.claim_ended(command, End::SpawnFailed { message });
+            }
+        };
+        match spawn::prepare(command) {
+            Ok(prepared) => self.claim_and_spawn(command, &prepared, &log),
+            Err(message) => self.claim_ended(command, End::SpawnFailed { message }),
+        }
+    }
+
+    fn claim_and_spawn(&mut self, command: &Command, prepared: &spawn::Prepared, log: &File) -> Launched {
+        let record = self.new_record(command);
+        let slot = match self.records.insert(&record) {
+            Ok(slot) => slot,
+            Err(error) => return Launched::Postponed(format!("cannot record a claim: {error}")),
+        };
+        match self.spawner.spawn(prepared, log, self.records.file(), slot) {
+            // No process could be made: the claim is taken back before anybody heard of it.
+            Err(error) => {
+                let reason = format!("cannot make a process: {error}; is there a limit on the number of processes?");
+                match self.records.remove(slot) {
+                    Ok(()) => Launched::Postponed(reason),
+                    Err(_) => {
+                        self.keep(slot, Open::new(record, Tie::None));
+                        self.close(slot, End::SpawnFailed { message: reason });
+                        Launched::Claimed
+                    }
+                }
+            }
+            Ok(Err(failed)) => {
+                let message = failure::describe(failed, command);
+                self.keep(slot, Open::new(record, Tie::None));
+                self.close(slot, End::SpawnFailed { message });
+                Launched::Claimed
+            }
+            Ok(Ok(birth)) => {
+                let deadline = record.deadline;
+                let record = Record { birth: Some(birth), ..record };
+                self.keep(slot, Open::new(record, Tie::Child));
+                self.leaders.insert(birth.pid, slot);
+                if let Some(deadline) = deadline {
+                    self.wake(slot, deadline);
+                }
+                Launched::Claimed
+            }
+        }
+    }
+
+    /// A claim that never had a process.
+    fn claim_ended(&mut self, command: &Command, end: End) -> Launched {
+        let record = Record { end: Some(never(end)), ..self.new_record(command) };
+        match self.records.insert(&record) {
+            Ok(slot) => {
+                self.keep(slot, Open::new(record, Tie::None));
+                Launched::Claimed
+            }
+            Err(error) => Launched::Postponed(format!("cannot record a claim: {error}")),
+        }
+    }
+
+    /// Ends the command, or takes its claim so that it never starts. `Err` if that cannot be recorded now.
+    pub(super) fn cancel(&mut self, order: &CancelOrder) -> Result<Option<Shown>, String> {
+        match self.present(order.attempt, order.run) {
+            None => {
+                let record = Record {
+                    attempt: order.attempt,
+                    run: order.run,
+                    turn: 0,
+                    spec_hash: [0; 32],
+                    stage: 0,
+                    boot: self.boot,
+                    claimed_us: wall_us(),
+                    claimed_at: BootNs::now(),
+                    deadline: None,
+                    grace_ms: 0,
+                    asked: Some(Asked::Cancel),
+                    end: Some(never(End::NeverStarted)),
+                    acknowledged: false,
+                    forgotten: false,
+                    birth: None,
+                };
+                let slot = self.records.insert(&record).map_err(|error| error.to_string())?;
+                self.keep(slot, Open::new(record, Tie::None));
+                Ok(None)
+            }
+            Some(Present::TooOld(shown)) => Ok(Some(shown)),
+            Some(Present::Unreadable(reason)) => Err(reason),
+            Some(Present::Known(record)) => {
+                let slot = self.claims[&order.attempt];
+                if record.end.is_none() {
+                    self.ask_to_end(slot, Asked::Cancel);
+                    return Ok(None);
+                }
+                let swept = record.end.as_ref().is_some_and(|ended| ended.gone);
+                Ok(swept.then(|| show(&record)))
+            }
+        }
+    }
+
+    /// The end is committed: only the claim is kept.
+    pub(super) fn acknowledge(&mut self, attempt: Uuid) {
+        let Some(&slot) = self.claims.get(&attempt) else { return };
+        if self.open.get(&slot).is_none_or(|open| !open.is_gone()) {
+            return;
+        }
+        if let Some(mut open) = self.open.remove(&slot) {
+            open.record.acknowledged = true;
+            self.write(slot, &open.record);
+        }
+    }
+
+    /// The log is gone; the claim may go once the attempt is old enough.
+    pub(super) fn forget(&mut self, attempt: Uuid) {
+        let Some(&slot) = self.claims.get(&attempt) else { return };
+        let Some(made_ms) = minted_ms(attempt) else { return };
+        if let Ok(Some(record)) = self.records.read(slot)
+            && record.acknowledged
+        {
+            self.write(slot, &Record { forgotten: true, ..record });
+            self.forgotten.insert((made_ms, slot));
+        }
+    }
+
+    /// Drops forgotten claims whose age is protection enough. The horizon is on file before the first of them goes.
+    pub(super) fn drop_forgotten(&mut self) -> io::Result<()> {
+        let old = wall_us() / 1000 - CLAIM_MS_MIN;
+        let Some(horizon_ms) = self.forgotten.range(..(old, Slot(0))).next_back().map(|(made_ms, _)| *made_ms) else {
+            return Ok(());
+        };
+        let header = self.records.header();
+        let horizon_ms = horizon_ms.max(header.horizon_ms);
+        self.records.write_header(Header { horizon_ms, turn_max: self.turn_max, ..header })?;
+        let young = self.forgotten.split_off(&(old, Slot(0)));
+        for (_, slot) in std::mem::replace(&mut self.forgotten, young) {
+            if let Some(record) = self.records.read(slot)? {
+                self.claims.remove(&record.attempt);
+            }
+            self.records.remove(slot)?;
+        }
+        Ok(())
+    }
+
+    /// What clients are told about a slot; `None` if it was acknowledged.
+    pub(super) fn shown(&self, slot: Slot) -> Option<Shown> {
+        self.open.get(&slot).map(|open| show(&open.record))
+    }
+
+    /// Ends an attempt without processes.
+    pub(super) fn close(&mut self, slot: Slot, end: End) {
+        if let Some(open) = self.open.get_mut(&slot) {
+            open.record.end = Some(never(end));
+            let record = open.record.clone();
+            self.write(slot, &record);
+            self.changed.push(slot);
+        }
+    }
+
+    pub(super) fn keep(&mut self, slot: Slot, open: Open) {
+        self.claims.insert(open.record.attempt, slot);
+        self.turn_max = self.turn_max.max(open.record.turn);
+        self.open.insert(slot, open);
+        self.changed.push(slot);
+    }
+
+    /// Memory stays right when a write fails; the record then lags until the next one.
+    pub(super) fn write(&self, slot: Slot, record: &Record) {
+        if let Err(error) = self.records.update(slot, record) {
+            super::note(format_args!("cannot write the record of attempt {}: {error}", record.attempt));
+        }
+    }
+
+    fn new_record(&self, command: &Command) -> Record {
+        let claimed_at = BootNs::now();
+        Record {
+            attempt: command.attempt,
+            run: command.run,
+            turn: command.turn,
+            spec_hash: command.spec_hash,
+            stage: command.stage,
+            boot: self.boot,
+            claimed_us: wall_us(),
+            claimed_at,
+            deadline: command.timeout_ms.map(|ms| claimed_at.plus_ms(ms)),
+            grace_ms: command.grace_ms,
+            asked: None,
+            end: None,
+            acknowledged: false,
+            forgotten: false,
+            birth: None,
+        }
+    }
+
+    fn present(&self, attempt: Uuid, run: Uuid) -> Option<Present> {
+        let Some(slot) = self.claims.get(&attempt) else {
+            let too_old = minted_ms(attempt).is_some_and(|made_ms| made_ms <= self.records.header().horizon_ms);
+            return too_old.then(|| Present::TooOld(too_old_to_start(attempt, run)));
+        };
+        if let Some(open) = self.open.get(slot) {
+            return Some(Present::Known(Box::new(open.record.clone())));
+        }
+        Some(match self.records.read(*slot) {
+            Ok(Some(record)) => Present::Known(Box::new(record)),
+            Ok(None) => Present::Unreadable("the record of the claim is damaged".into()),
+            Err(error) => Present::Unreadable(format!("cannot read the record of the claim: {error}")),
+        })
+    }
+}
+
+enum Present {
+    Known(Box<Record>),
+    /// Its claim may have been dropped.
+    TooOld(Shown),
+    Unreadable(String),
+}
+
+impl Record {
+    /// Claimed by a cancel, which knows no hash.
+    fn end_is_unstarted_cancel(&self) -> bool {
+        self.end.as_ref().is_some_and(|ended| ended.end == End::NeverStarted)
+    }
+}
+
+fn show(record: &Record) -> Shown {
+    let state = match &record.end {
+        Some(Ended { at_us, end, usage, gone: true }) => State::Gone { at_us: *at_us, end: end.clone(), usage: *usage },
+        // Its command may have ended, but something of it still runs.
+        Some(Ended { gone: false, .. }) | None => {
+            State::Started { pid: record.birth.map_or(0, |birth| birth.pid.unsigned_abs()), at_us: record.claimed_us }
+        }
+    };
+    Shown { attempt: record.attempt, run: record.run, stage: record.stage, acknowledged: record.acknowledged, state }
+}
+
+fn too_old_to_start(attempt: Uuid, run: Uuid) -> Shown {
+    let state = State::Gone { at_us: wall_us(), end: End::NeverStarted, usage: Usage::default() };
+    Shown { attempt, run, stage: 0, acknowledged: false, state }
+}
+
+fn never(end: End) -> Ended {
+    Ended { at_us: wall_us(), end, usage: Usage::default(), gone: true }
+}
+
+/// The client has usually made the folder; a log that exists goes on.
+fn open_log(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(dir) = path.parent() {
+                std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
+            }
+            open()
+        }
+        other => other,
+    }
+}
+
+/// Not the attempt's fault, and may be over in a moment.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN)
+    )
+}

@@ -1,0 +1,355 @@
+//! How attempts end: the command first, then whatever it left behind.
+//!
+//! ```text
+//! running ──exit──► nothing left? ──► gone
+//!    │                 │ else
+//!    │ cancel,         ▼
+//!    │ timeout      SIGTERM ── grace ──► SIGKILL, again and again ──► gone
+//!    └─► SIGTERM to the group ── grace ──► SIGKILL
+//! ```
+//! The common case costs two system calls: we are the subreaper, so a command that left nothing has left no process in
+//! its group, and us no child that is not a command.
+
+use std::collections::HashSet;
+
+use nix::libc;
+use uuid::Uuid;
+
+use super::{
+    super::wire::{End, Usage},
+    attempts::{Attempts, Tie},
+    clock::{BootNs, wall_us},
+    process::{self, Member, Snapshot},
+    record::{Asked, Ended},
+    records::Slot,
+};
+
+/// Between two looks at what is left of an attempt: short first, since most go at once.
+const PAUSE_MS_MIN: u64 = 5;
+const PAUSE_MS_MAX: u64 = 250;
+/// Other work gets its turn in between.
+const REAPED_AT_ONCE_MAX: usize = 256;
+
+impl Attempts {
+    /// Collects every child that has exited. `true` if there may be more.
+    pub(super) fn reap(&mut self) -> bool {
+        let mut ended = Vec::new();
+        let mut reaped = 0;
+        let mut unknown = false;
+        while reaped < REAPED_AT_ONCE_MAX
+            && let Some(pid) = exited_child()
+        {
+            reaped += 1;
+            // Looked at before the reaping: afterwards the pid says nothing any more.
+            let command = self.leaders.get(&pid).copied().filter(|slot| self.runs(*slot));
+            let stray = match (command, self.strays.remove(&pid)) {
+                (Some(_), _) => None,
+                (None, Some(known)) => known,
+                (None, None) => {
+                    unknown = true;
+                    self.owner_of(pid)
+                }
+            };
+            let Some((status, usage)) = reap_child(pid) else { continue };
+            if let Some(slot) = command {
+                self.command_ended(slot, how(status), usage);
+                ended.push(slot);
+            } else if let Some(slot) = stray {
+                self.stray_ended(slot, usage);
+            }
+        }
+        // An orphan becomes our child before its parent can be reaped, so this list is complete for all of `ended`.
+        if !ended.is_empty() || unknown {
+            self.find_strays();
+        }
+        let left: HashSet<Slot> = self.strays.values().flatten().copied().collect();
+        for slot in ended {
+            let pid = self.open.get(&slot).and_then(|open| open.record.birth).map_or(0, |birth| birth.pid);
+            if left.contains(&slot) || group_lives(pid) {
+                self.sweep_from(slot, BootNs::now());
+            } else {
+                self.gone(slot);
+            }
+        }
+        reaped == REAPED_AT_ONCE_MAX
+    }
+
+    /// The command of a host that died has ended; nobody knows how.
+    pub(super) fn watched_ended(&mut self, slot: Slot) {
+        if self.runs(slot) {
+            let reason = "its host was killed while it ran, so how it ended is unknown".into();
+            self.command_ended(slot, End::Lost { reason }, Usage::default());
+            self.sweep_from(slot, BootNs::now());
+        }
+    }
+
+    /// SIGTERM now, SIGKILL after the grace.
+    pub(super) fn ask_to_end(&mut self, slot: Slot, asked: Asked) {
+        let now = BootNs::now();
+        let Some(open) = self.open.get_mut(&slot).filter(|open| open.record.end.is_none()) else { return };
+        if open.record.asked.is_some() {
+            return;
+        }
+        open.record.asked = Some(asked);
+        open.kill_at = Some(now.plus_ms(open.record.grace_ms));
+        let record = open.record.clone();
+        // On file before the signal: another host must not take the end for the command's own.
+        self.write(slot, &record);
+        self.terminate_group(slot);
+        self.wake(slot, now.plus_ms(record.grace_ms));
+    }
+
+    pub(super) fn terminate_group(&self, slot: Slot) {
+        // The group is named by a pid that cannot be another's: our unreaped child, or looked at right now.
+        if let Some(pid) = self.living_leader(slot) {
+            signal_group(pid, libc::SIGTERM);
+            // A stopped process would never see it.
+            signal_group(pid, libc::SIGCONT);
+        }
+    }
+
+    pub(super) fn wake(&mut self, slot: Slot, at: BootNs) {
+        let Some(open) = self.open.get_mut(&slot) else { return };
+        if let Some(old) = open.wake_at.replace(at) {
+            self.timers.remove(&(old, slot));
+        }
+        self.timers.insert((at, slot));
+    }
+
+    /// Does what is due.
+    pub(super) fn tend(&mut self, now: BootNs) {
+        let mut snapshot = None;
+        while let Some(&(at, slot)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.remove(&(at, slot));
+            let Some(open) = self.open.get_mut(&slot) else { continue };
+            open.wake_at = None;
+            match (&open.record.end, open.record.asked) {
+                (Some(Ended { gone: true, .. }), _) => {}
+                (Some(Ended { gone: false, .. }), _) => {
+                    if let Some(snapshot) = look(&mut snapshot) {
+                        self.sweep(slot, snapshot, now);
+                    } else {
+                        self.wake(slot, now.plus_ms(PAUSE_MS_MAX));
+                    }
+                }
+                (None, None) => self.ask_to_end(slot, Asked::Timeout),
+                (None, Some(_)) => {
+                    if let Some(snapshot) = look(&mut snapshot) {
+                        self.kill(slot, snapshot);
+                    }
+                    self.wake(slot, now.plus_ms(PAUSE_MS_MAX));
+                }
+            }
+        }
+    }
+
+    /// Looks for what is left and ends it. The attempt is gone when a look finds nothing, neither among all processes
+    /// nor, afterwards, among our children: a process that forked and died during the look left us its child.
+    fn sweep(&mut self, slot: Slot, snapshot: &Snapshot, now: BootNs) {
+        let members = self.members(slot, snapshot);
+        self.find_strays();
+        if members.is_empty() && !self.strays.values().any(|owner| *owner == Some(slot)) {
+            return self.gone(slot);
+        }
+        let Some(open) = self.open.get_mut(&slot) else { return };
+        let first_look = open.pause_ms == 0;
+        let kill_at = *open.kill_at.get_or_insert(now.plus_ms(open.record.grace_ms));
+        open.pause_ms = (open.pause_ms * 2).clamp(PAUSE_MS_MIN, PAUSE_MS_MAX);
+        let next = now.plus_ms(open.pause_ms);
+        for member in members {
+            if kill_at <= now {
+                process::signal(member, libc::SIGKILL);
+            } else if first_look {
+                process::signal(member, libc::SIGTERM);
+                process::signal(member, libc::SIGCONT);
+            }
+        }
+        // The moment of the kill is kept exactly; after it, every look kills what is new.
+        self.wake(slot, if now < kill_at { next.min(kill_at) } else { next });
+    }
+
+    /// SIGKILL to the command and everything that belongs to it.
+    fn kill(&self, slot: Slot, snapshot: &Snapshot) {
+        if let Some(pid) = self.living_leader(slot) {
+            signal_group(pid, libc::SIGKILL);
+        }
+        for member in self.members(slot, snapshot) {
+            process::signal(member, libc::SIGKILL);
+        }
+    }
+
+    fn members(&self, slot: Slot, snapshot: &Snapshot) -> Vec<Member> {
+        let Some(open) = self.open.get(&slot) else { return Vec::new() };
+        let strays: Vec<i32> =
+            self.strays.iter().filter(|(_, owner)| **owner == Some(slot)).map(|(pid, _)| *pid).collect();
+        // Pid 0 leads no session that we could see; an attempt without birth is found by its environment.
+        let leader = open.record.birth.map_or(-1, |birth| birth.pid);
+        snapshot.members(open.record.attempt, leader, open.record.claimed_at, &strays)
+    }
+
+    fn runs(&self, slot: Slot) -> bool {
+        self.open.get(&slot).is_some_and(|open| open.record.end.is_none())
+    }
+
+    fn living_leader(&self, slot: Slot) -> Option<i32> {
+        let open = self.open.get(&slot).filter(|open| open.record.end.is_none())?;
+        let birth = open.record.birth?;
+        match open.tie {
+            Tie::Child => Some(birth.pid),
+            Tie::Watched(_) => {
+                let stat = process::stat(birth.pid)?;
+                process::is_same(stat, open.record.claimed_at, birth).then_some(birth.pid)
+            }
+            Tie::None => None,
+        }
+    }
+
+    fn command_ended(&mut self, slot: Slot, end: End, usage: Usage) {
+        let Some(open) = self.open.get_mut(&slot) else { return };
+        let end = match open.record.asked {
+            Some(Asked::Cancel) => End::Canceled,
+            Some(Asked::Timeout) => End::TimedOut,
+            None => end,
+        };
+        let usage = sum(usage, open.strays_used);
+        open.record.end = Some(Ended { at_us: wall_us(), end, usage, gone: false });
+        open.tie = Tie::None;
+    }
+
+    fn stray_ended(&mut self, slot: Slot, used: Usage) {
+        let Some(open) = self.open.get_mut(&slot) else { return };
+        match &mut open.record.end {
+            None => open.strays_used = sum(open.strays_used, used),
+            Some(ended) if !ended.gone => {
+                ended.usage = sum(ended.usage, used);
+                self.wake(slot, BootNs::now());
+            }
+            Some(_) => {}
+        }
+    }
+
+    pub(super) fn sweep_from(&mut self, slot: Slot, at: BootNs) {
+        let Some(open) = self.open.get(&slot) else { return };
+        // Should we die now, the next host knows how the command ended and only has to sweep.
+        self.write(slot, &open.record);
+        self.wake(slot, at);
+    }
+
+    fn gone(&mut self, slot: Slot) {
+        let Some(open) = self.open.get_mut(&slot) else { return };
+        if let Some(ended) = &mut open.record.end {
+            ended.gone = true;
+            ended.at_us = wall_us();
+        }
+        if let Some(old) = open.wake_at.take() {
+            self.timers.remove(&(old, slot));
+        }
+        let record = open.record.clone();
+        if let Some(birth) = record.birth
+            && self.leaders.get(&birth.pid) == Some(&slot)
+        {
+            self.leaders.remove(&birth.pid);
+        }
+        self.write(slot, &record);
+        self.changed.push(slot);
+    }
+
+    /// Learns which of our children are orphans of which attempt.
+    fn find_strays(&mut self) {
+        let children = match process::children() {
+            Ok(children) => children,
+            Err(error) => return super::note(format_args!("cannot list our children: {error}")),
+        };
+        for pid in children {
+            let is_command = self.leaders.get(&pid).is_some_and(|slot| self.runs(*slot));
+            if !is_command && !self.strays.contains_key(&pid) {
+                let owner = self.owner_of(pid);
+                self.strays.insert(pid, owner);
+            }
+        }
+    }
+
+    /// The open attempt a process belongs to, by its session or by its environment.
+    fn owner_of(&self, pid: i32) -> Option<Slot> {
+        let session = process::stat(pid).and_then(|stat| self.leaders.get(&stat.session).copied());
+        let by_environment = || self.claims.get(&process::owner(pid)? as &Uuid).copied();
+        session.or_else(by_environment).filter(|slot| self.open.contains_key(slot))
+    }
+}
+
+fn look(snapshot: &mut Option<Snapshot>) -> Option<&Snapshot> {
+    if snapshot.is_none() {
+        match Snapshot::take() {
+            Ok(taken) => *snapshot = Some(taken),
+            Err(error) => super::note(format_args!("cannot look at the processes: {error}")),
+        }
+    }
+    snapshot.as_ref()
+}
+
+/// A child that has exited and is not reaped yet.
+fn exited_child() -> Option<i32> {
+    // SAFETY: all zeroes is a valid siginfo, and the call fills it in.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the pointer is to the value above. No child at all is an error, none that has exited is pid 0.
+    let pid = unsafe {
+        if libc::waitid(libc::P_ALL, 0, &raw mut info, flags) != 0 {
+            return None;
+        }
+        info.si_pid()
+    };
+    (pid != 0).then_some(pid)
+}
+
+fn reap_child(pid: i32) -> Option<(i32, Usage)> {
+    let mut status = 0;
+    // SAFETY: all zeroes is a valid rusage; both are filled in by the call.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: pointers to the two values above.
+    let reaped = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    let us = |time: libc::timeval| (time.tv_sec as u64).saturating_mul(1_000_000).saturating_add(time.tv_usec as u64);
+    (reaped == pid).then(|| {
+        let used = Usage {
+            cpu_user_us: us(usage.ru_utime),
+            cpu_system_us: us(usage.ru_stime),
+            // Kilobytes on Linux.
+            rss_peak_bytes: (usage.ru_maxrss as u64).saturating_mul(1024),
+        };
+        (status, used)
+    })
+}
+
+fn how(status: i32) -> End {
+    if libc::WIFSIGNALED(status) {
+        End::Signaled { signal: libc::WTERMSIG(status) }
+    } else {
+        End::Exited { code: libc::WEXITSTATUS(status) }
+    }
+}
+
+/// CPU adds up; peaks may not have been at the same time, so the highest is the honest one.
+fn sum(one: Usage, other: Usage) -> Usage {
+    Usage {
+        cpu_user_us: one.cpu_user_us + other.cpu_user_us,
+        cpu_system_us: one.cpu_system_us + other.cpu_system_us,
+        rss_peak_bytes: one.rss_peak_bytes.max(other.rss_peak_bytes),
+    }
+}
+
+fn group_lives(group: i32) -> bool {
+    // SAFETY: signal 0 only asks. Zero or less would mean other processes than the group's.
+    // EPERM also says that somebody is there.
+    0 < group
+        && (unsafe { libc::kill(-group, 0) } == 0
+            || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM))
+}
+
+fn signal_group(group: i32, signal: i32) {
+    if 0 < group {
+        // SAFETY: plain numbers; a group that has just gone is an error of no interest.
+        unsafe { libc::kill(-group, signal) };
+    }
+}

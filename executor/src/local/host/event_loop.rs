@@ -1,0 +1,301 @@
+//! The one loop: signals, timers, clients, and the descriptors of commands that another host started.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixListener,
+    },
+};
+
+use nix::sys::{
+    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    signal::Signal,
+    signalfd::SignalFd,
+};
+use uuid::Uuid;
+
+use super::{
+    super::wire::{FromHost, Hello, PROTOCOL, ToHost},
+    attempts::{Attempts, Launched},
+    clock::BootNs,
+    connection::Connection,
+    records::{Header, Slot},
+};
+
+const LISTENER: u64 = 0;
+const SIGNALS: u64 = 1;
+const CLIENT: u64 = 1 << 32;
+const WATCHED: u64 = 2 << 32;
+
+const EVENTS_MAX: usize = 64;
+/// More clients than schedulers and command lines that share a node.
+const CLIENTS_MAX: usize = 64;
+/// Messages of one client before the others, and the exits, get their turn: some milliseconds of spawning.
+const MESSAGES_AT_ONCE: usize = 8;
+/// Until a client says otherwise: it may still be on its way.
+const LINGER_MS: u64 = 30_000;
+
+struct Host<'a> {
+    attempts: Attempts,
+    clients: HashMap<u32, Connection>,
+    next_client: u32,
+    epoll: Epoll,
+    boot: &'a str,
+    linger_ms: u64,
+    /// Since when nobody needs us.
+    idle_since: Option<BootNs>,
+    draining: bool,
+}
+
+/// Returns when nobody has needed the host for long enough.
+pub(super) fn run(attempts: Attempts, listener: UnixListener, signals: &SignalFd, boot: &str) -> io::Result<()> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+    epoll.add(signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
+    for (fd, slot) in attempts.watched() {
+        // SAFETY: the attempts hold the descriptor; closing it takes it out of the epoll set.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, WATCHED | u64::from(slot.0)))?;
+    }
+    let mut host = Host {
+        attempts,
+        clients: HashMap::new(),
+        next_client: 0,
+        epoll,
+        boot,
+        linger_ms: LINGER_MS,
+        idle_since: None,
+        draining: false,
+    };
+    // Children that ended before we listened, in case we replaced our own program.
+    let mut more = host.attempts.reap();
+    loop {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let timeout = if more { EpollTimeout::ZERO } else { host.timeout() };
+        let count = match host.epoll.wait(&mut events, timeout) {
+            Ok(count) => count,
+            Err(nix::Error::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        let mut ready = Vec::new();
+        for event in &events[..count] {
+            match event.data() {
+                LISTENER => host.accept(&listener),
+                SIGNALS => host.read_signals(signals),
+                data if data & WATCHED != 0 => host.attempts.watched_ended(Slot(data as u32)),
+                data => ready.push(data as u32),
+            }
+        }
+        more = host.attempts.reap();
+        for number in ready {
+            host.read(number);
+        }
+        more |= host.serve();
+        host.attempts.tend(BootNs::now());
+        host.publish();
+        host.flush();
+        if host.may_leave() {
+            return Ok(());
+        }
+    }
+}
+
+impl Host<'_> {
+    fn timeout(&self) -> EpollTimeout {
+        let now = BootNs::now();
+        let timer = self.attempts.timers.first().map(|(at, _)| *at);
+        let leave = self.idle_since.map(|since| since.plus_ms(self.linger_ms));
+        let next = [timer, leave].into_iter().flatten().min();
+        // An hour at most, for the sake of forgotten claims.
+        let ms = next.map_or(3_600_000, |at| now.ms_until(at).min(3_600_000));
+        EpollTimeout::try_from(ms as i32).unwrap_or(EpollTimeout::ZERO)
+    }
+
+    fn accept(&mut self, listener: &UnixListener) {
+        while let Ok((stream, _)) = listener.accept() {
+            let Ok(connection) = Connection::new(stream) else { continue };
+            if CLIENTS_MAX <= self.clients.len() || !connection.is_ours() {
+                continue;
+            }
+            let number = self.next_client;
+            self.next_client = number.wrapping_add(1);
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, CLIENT | u64::from(number));
+            if self.epoll.add(connection.stream.as_fd(), event).is_ok() {
+                self.clients.insert(number, connection);
+            }
+        }
+    }
+
+    fn read_signals(&mut self, signals: &SignalFd) {
+        while let Ok(Some(signal)) = signals.read_signal() {
+            // SIGCHLD only wakes us; every turn of the loop reaps. SIGHUP says that a terminal went, not ours.
+            if [Signal::SIGTERM as u32, Signal::SIGINT as u32].contains(&signal.ssi_signo) {
+                super::note(format_args!("asked to leave: no new commands, and the end after the last one"));
+                self.draining = true;
+            }
+        }
+    }
+
+    fn read(&mut self, number: u32) {
+        if let Some(client) = self.clients.get_mut(&number) {
+            client.fill();
+        }
+    }
+
+    /// Carries out some messages of every client. `true` if there are more.
+    fn serve(&mut self) -> bool {
+        let mut more = false;
+        let numbers: Vec<u32> = self.clients.keys().copied().collect();
+        for number in numbers {
+            for served in 0.. {
+                if served == MESSAGES_AT_ONCE {
+                    more = true;
+                    break;
+                }
+                let Some(client) = self.clients.get_mut(&number) else { break };
+                match client.next() {
+                    Ok(Some(message)) => self.carry_out(number, message),
+                    Ok(None) => break,
+                    Err(error) => {
+                        super::note(format_args!("a client is disconnected: {error}"));
+                        client.broken = true;
+                        break;
+                    }
+                }
+            }
+        }
+        more
+    }
+
+    fn carry_out(&mut self, number: u32, message: ToHost) {
+        if let ToHost::Hello(hello) = message {
+            return self.greet(number, &hello);
+        }
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        if !client.greeted {
+            client.broken = true;
+            return;
+        }
+        match message {
+            ToHost::Hello(_) => {}
+            ToHost::Launch(command) if self.draining => {
+                let reason = "the host was asked to leave".into();
+                client.send(&FromHost::Postponed { attempt: command.attempt, reason });
+            }
+            ToHost::Launch(command) => match self.attempts.launch(&command) {
+                Launched::Claimed => {}
+                Launched::Present(record) => client.send(&FromHost::Record(record)),
+                Launched::Postponed(reason) => {
+                    client.send(&FromHost::Postponed { attempt: command.attempt, reason });
+                }
+                Launched::Conflict => {
+                    client.send(&FromHost::Conflict { attempt: command.attempt, run: command.run });
+                }
+            },
+            ToHost::Cancel { attempts } => {
+                for order in &attempts {
+                    match self.attempts.cancel(order) {
+                        Ok(None) => {}
+                        Ok(Some(record)) => client.send(&FromHost::Record(record)),
+                        Err(reason) => client.send(&FromHost::Postponed { attempt: order.attempt, reason }),
+                    }
+                }
+            }
+            ToHost::Acknowledge { attempts } => attempts.iter().for_each(|attempt| self.attempts.acknowledge(*attempt)),
+            ToHost::Forget { attempts } => attempts.iter().for_each(|attempt| self.attempts.forget(*attempt)),
+        }
+    }
+
+    fn greet(&mut self, number: u32, hello: &Hello) {
+        let refusal = self.refusal(hello);
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        if let Some(reason) = refusal {
+            client.send(&FromHost::Refused { reason });
+            client.flush();
+            client.broken = true;
+            return;
+        }
+        self.linger_ms = hello.linger_ms;
+        client.greeted = true;
+        client.send(&FromHost::Welcome { protocol: PROTOCOL, boot: self.boot.into() });
+        client.backlog = Some(self.attempts.open.keys().copied().collect());
+    }
+
+    /// Why we do not work for this client. A host that has nothing open serves whoever comes first.
+    fn refusal(&mut self, hello: &Hello) -> Option<String> {
+        if hello.protocol != PROTOCOL {
+            return Some(format!("the host speaks protocol {PROTOCOL}, the client {}", hello.protocol));
+        }
+        let header = self.attempts.records.header();
+        if header.installation == hello.installation {
+            return None;
+        }
+        if header.installation != Uuid::nil() && !self.attempts.open.is_empty() {
+            return Some(format!(
+                "this state directory runs attempts of another installation ({}); use another directory, or the \
+                 database they belong to",
+                header.installation
+            ));
+        }
+        let header = Header { installation: hello.installation, ..header };
+        self.attempts.records.write_header(header).err().map(|error| format!("cannot write the records: {error}"))
+    }
+
+    /// Tells every client what changed, and new clients what they have missed.
+    fn publish(&mut self) {
+        let changed = std::mem::take(&mut self.attempts.changed);
+        for client in self.clients.values_mut().filter(|client| client.greeted) {
+            for record in changed.iter().filter_map(|slot| self.attempts.shown(*slot)) {
+                client.send(&FromHost::Record(record));
+            }
+            let Some(backlog) = &mut client.backlog else { continue };
+            let mut told_all = false;
+            let mut backlog = std::mem::take(backlog);
+            while client.has_room() && !told_all {
+                match backlog.pop_front() {
+                    Some(slot) => {
+                        if let Some(record) = self.attempts.shown(slot) {
+                            client.send(&FromHost::Record(record));
+                        }
+                    }
+                    None => told_all = true,
+                }
+            }
+            if told_all {
+                client.send(&FromHost::Synced { turn_max: self.attempts.turn_max });
+            }
+            client.backlog = (!told_all).then_some(backlog);
+        }
+    }
+
+    fn flush(&mut self) {
+        for (number, client) in &mut self.clients {
+            client.flush();
+            let interest = if client.has_output() || client.backlog.is_some() {
+                EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT
+            } else {
+                EpollFlags::EPOLLIN
+            };
+            let mut event = EpollEvent::new(interest, CLIENT | u64::from(*number));
+            if self.epoll.modify(client.stream.as_fd(), &mut event).is_err() {
+                client.broken = true;
+            }
+        }
+        self.clients.retain(|_, client| !client.broken);
+    }
+
+    fn may_leave(&mut self) -> bool {
+        if let Err(error) = self.attempts.drop_forgotten() {
+            super::note(format_args!("cannot drop forgotten claims: {error}"));
+        }
+        if !self.attempts.is_idle() || (!self.clients.is_empty() && !self.draining) {
+            self.idle_since = None;
+            return false;
+        }
+        let now = BootNs::now();
+        let since = *self.idle_since.get_or_insert(now);
+        self.draining || since.plus_ms(self.linger_ms) <= now
+    }
+}

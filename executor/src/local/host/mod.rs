@@ -1,0 +1,85 @@
+//! The host: parent and subreaper of all commands of one state directory.
+//!
+//! One thread, no runtime, a few megabytes: spawning is cheap and there is little that could go wrong. It is started by
+//! whichever client finds none, in a session of its own, and ends when it has had neither clients nor commands for a
+//! while; its records stay.
+
+mod attempts;
+mod clock;
+mod connection;
+mod daemon;
+mod ending;
+mod event_loop;
+mod failure;
+mod process;
+mod record;
+mod records;
+mod recovery;
+mod signals;
+mod spawn;
+
+use std::{io, path::PathBuf};
+
+pub use daemon::spawn;
+pub(super) use process::ATTEMPT_VARIABLE;
+
+use super::{boot::boot_identity, layout};
+
+#[derive(Debug, Clone)]
+pub struct HostConfig {
+    pub state_dir: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot {action} in the state directory `{}`", dir.display())]
+    StateDir {
+        action: &'static str,
+        dir: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A second host of one state directory is impossible. Nothing is wrong: clients use the first.
+    #[error("another host works in the state directory `{}`", dir.display())]
+    AlreadyRuns { dir: PathBuf },
+    #[error("cannot {action}")]
+    System {
+        action: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs the host until it is idle for long enough. To be called first thing in a process, before any other thread: the
+/// way in is [`spawn`].
+pub fn run(config: &HostConfig) -> Result<(), Error> {
+    let dir = &config.state_dir;
+    let in_dir = |action| move |source| Error::StateDir { action, dir: dir.clone(), source };
+    let system = |action| move |source| Error::System { action, source };
+
+    std::env::set_current_dir(dir).map_err(in_dir("work"))?;
+    let _lock = daemon::lock(dir)?;
+    let signals = signals::prepare().map_err(system("prepare the signals"))?;
+    let boot = boot_identity().map_err(system("read the boot's identity from /proc"))?;
+    let (records, found) = records::Records::open(layout::RECORDS.as_ref()).map_err(in_dir("read the records"))?;
+    let attempts = recovery::recover(hash(&boot), records, found).map_err(system("prepare the spawning"))?;
+    let listener = daemon::listen(layout::SOCKET.as_ref()).map_err(in_dir("listen"))?;
+    event_loop::run(attempts, listener, &signals, &boot).map_err(system("wait for events"))
+}
+
+/// When a process of our pid namespace started, in the kernel's ticks since boot.
+pub(super) fn start_ticks_of(pid: i32) -> Option<u64> {
+    process::stat(pid).map(|stat| stat.start_ticks)
+}
+
+fn hash(boot: &str) -> u64 {
+    let hash = blake3::hash(boot.as_bytes());
+    let (first, _) = hash.as_bytes().split_first_chunk::<8>().expect("a hash has 32 bytes");
+    u64::from_le_bytes(*first)
+}
+
+/// Into the host's log, its stderr.
+fn note(text: std::fmt::Arguments<'_>) {
+    let now = chrono::DateTime::from_timestamp_micros(clock::wall_us()).unwrap_or_default();
+    eprintln!("{} gridflow host[{}]: {text}", now.format("%Y-%m-%dT%H:%M:%S%.3fZ"), std::process::id());
+}

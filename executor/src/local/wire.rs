@@ -1,0 +1,202 @@
+//! What client and host say to each other: frames of a length (u32, little endian) and JSON.
+//!
+//! ```text
+//! client → host   Hello, then Launch*, Cancel*, Acknowledge*, Forget* in any order, many to a write
+//! host → client   Welcome, Record* (all that nobody acknowledged), Synced, then Record whenever one changes
+//! ```
+//! Nothing is answered one to one: the client keeps what it wants done until a record shows it, and says it again
+//! after a reconnect.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+/// Both sides must speak the same; a host of another version is left to finish and replaced when idle.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// Longer frames are a bug or an attack; the kernel takes some 2 MiB of arguments and environment anyway.
+pub(super) const FRAME_BYTES_MAX: usize = 16 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToHost {
+    Hello(Hello),
+    Launch(Box<Command>),
+    Cancel {
+        attempts: Vec<CancelOrder>,
+    },
+    /// The ends are committed.
+    Acknowledge {
+        attempts: Vec<Uuid>,
+    },
+    /// The logs are gone, the claims may go.
+    Forget {
+        attempts: Vec<Uuid>,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub protocol: u32,
+    pub installation: Uuid,
+    pub node: Uuid,
+    /// How long the host stays with neither clients nor commands.
+    pub linger_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Command {
+    pub attempt: Uuid,
+    pub run: Uuid,
+    pub turn: i64,
+    pub spec_hash: [u8; 32],
+    pub stage: u32,
+    pub argv: Vec<String>,
+    /// `NAME=value`, exactly these.
+    pub env: Vec<String>,
+    pub cwd: String,
+    pub log: String,
+    pub user: Option<User>,
+    pub timeout_ms: Option<u64>,
+    pub grace_ms: u64,
+    /// It could not be prepared, for a reason that will not pass: take the claim and start nothing.
+    pub unfit: Option<String>,
+}
+
+/// Whom a command runs as, looked up by the client: name services may block, the host must not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct User {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct CancelOrder {
+    pub attempt: Uuid,
+    pub run: Uuid,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum FromHost {
+    Welcome {
+        protocol: u32,
+        boot: String,
+    },
+    /// The host does not work for this client; the connection ends.
+    Refused {
+        reason: String,
+    },
+    Record(Record),
+    /// Everything unacknowledged was sent.
+    Synced {
+        turn_max: i64,
+    },
+    /// Nothing was claimed or started; ask again in a moment.
+    Postponed {
+        attempt: Uuid,
+        reason: String,
+    },
+    /// The attempt is on record with another hash.
+    Conflict {
+        attempt: Uuid,
+        run: Uuid,
+    },
+}
+
+/// What the host knows about an attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub attempt: Uuid,
+    pub run: Uuid,
+    pub stage: u32,
+    /// An end that somebody has committed already.
+    pub acknowledged: bool,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum State {
+    Started { pid: u32, at_us: i64 },
+    Gone { at_us: i64, end: End, usage: Usage },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum End {
+    Exited { code: i32 },
+    Signaled { signal: i32 },
+    TimedOut,
+    Canceled,
+    NeverStarted,
+    SpawnFailed { message: String },
+    Lost { reason: String },
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Usage {
+    pub cpu_user_us: u64,
+    pub cpu_system_us: u64,
+    pub rss_peak_bytes: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FrameError {
+    #[error("a frame of {bytes} bytes exceeds the limit of {FRAME_BYTES_MAX}")]
+    TooLong { bytes: usize },
+    #[error("a frame is not understood")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// Appends one message.
+pub(super) fn encode(out: &mut Vec<u8>, message: &impl Serialize) -> Result<(), FrameError> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    serde_json::to_writer(&mut *out, message)?;
+    let bytes = out.len() - start - 4;
+    if FRAME_BYTES_MAX < bytes {
+        out.truncate(start);
+        return Err(FrameError::TooLong { bytes });
+    }
+    out[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
+    Ok(())
+}
+
+/// The first message of a buffer and how many bytes it took; `None` while it is incomplete.
+pub(super) fn decode<T: DeserializeOwned>(buffer: &[u8]) -> Result<Option<(T, usize)>, FrameError> {
+    let Some((head, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
+    let bytes = u32::from_le_bytes(*head) as usize;
+    if FRAME_BYTES_MAX < bytes {
+        return Err(FrameError::TooLong { bytes });
+    }
+    match rest.get(..bytes) {
+        Some(body) => Ok(Some((serde_json::from_slice(body)?, 4 + bytes))),
+        None => Ok(None),
+    }
+}
+
+/// Would [`decode`] say something other than `None`?
+pub(super) fn is_whole(buffer: &[u8]) -> bool {
+    let Some((head, rest)) = buffer.split_first_chunk::<4>() else { return false };
+    let bytes = u32::from_le_bytes(*head) as usize;
+    FRAME_BYTES_MAX < bytes || bytes <= rest.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_only_when_it_is_whole() {
+        let mut buffer = Vec::new();
+        encode(&mut buffer, &ToHost::Forget { attempts: vec![Uuid::nil()] }).unwrap();
+        let whole = buffer.len();
+        assert!(decode::<ToHost>(&buffer[..whole - 1]).unwrap().is_none());
+        buffer.push(9);
+        let (message, taken) = decode::<ToHost>(&buffer).unwrap().unwrap();
+        assert!(matches!(message, ToHost::Forget { .. }));
+        assert_eq!(taken, whole);
+    }
+
+    #[test]
+    fn a_frame_that_claims_to_be_huge_is_refused_before_it_is_read() {
+        assert!(matches!(decode::<ToHost>(&[255; 8]), Err(FrameError::TooLong { .. })));
+    }
+}
