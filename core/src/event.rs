@@ -42,6 +42,11 @@ pub enum Event {
     },
     /// A trigger asks for a run in this turn.
     RunRequested(RunRequest),
+    /// A trigger's own rule (its filter, or `on_pause: drop`) says that an outside event makes no run.
+    EventIgnored {
+        event: EventId,
+        reason: String,
+    },
     AttemptStarted {
         run: RunKey,
         attempt: AttemptId,

@@ -252,6 +252,11 @@ impl Plan {
         std::mem::take(&mut self.needs)
     }
 
+    /// Runs that this turn creates: the database does not know them yet.
+    pub fn new_runs(&self) -> &[NewRun] {
+        &self.writes.new_runs
+    }
+
     /// Nothing to write and nothing to do.
     pub fn is_empty(&self) -> bool {
         self.writes == Writes::default() && self.actions.is_empty()

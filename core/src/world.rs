@@ -194,6 +194,7 @@ pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
         }
         Event::RunQueued(run) => world.queue_run(run),
         Event::QueuedFetched { dag, after, runs, has_more } => world.take_fetched(&dag, after, runs, has_more),
+        Event::EventIgnored { event, reason } => create::refuse_events(&[event], &reason, plan),
         Event::RunRequested(request) => world.shared.request_run(request, now, plan),
         Event::AttemptStarted { run, attempt, at, pid } => world.attempt_started(run, attempt, at, pid, plan),
         Event::AttemptFinished { run, attempt, at, outcome, usage, output } => {
@@ -281,6 +282,12 @@ impl Shared {
 }
 
 impl World {
+    /// The task instance of an attempt whose processes are not known to be gone.
+    pub fn task_instance_of(&self, run: RunKey, attempt: crate::AttemptId) -> Option<TaskInstanceKey> {
+        let run = self.runs.get(&run)?;
+        Some(run.ti_key(*run.open.get(&attempt)?))
+    }
+
     /// The attempt of a task instance whose processes are not known to be gone.
     pub fn attempt_of(&self, key: TaskInstanceKey) -> Option<crate::AttemptId> {
         let ti = self.runs.get(&key.run)?.tis.get(key.task_no.0 as usize)?;

@@ -196,7 +196,7 @@ fn taken_text(
     Some(format!("the logical date `{}` is taken", date.to_rfc3339()))
 }
 
-fn refuse_events(events: &[EventId], reason: &str, plan: &mut Plan) {
+pub(super) fn refuse_events(events: &[EventId], reason: &str, plan: &mut Plan) {
     for &event in events {
         let outcome = EventOutcome::Ignored { reason: reason.to_owned() };
         plan.writes.events.push(EventWrite { event, outcome });
