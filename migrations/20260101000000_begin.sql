@@ -189,6 +189,8 @@ COMMENT ON INDEX dag_run_queued IS 'Serves run::queued_after, recovery''s first 
 CREATE INDEX dag_run_running ON dag_run (id) WHERE state = 'running';
 COMMENT ON INDEX dag_run_running IS 'Serves recovery: the running runs.';
 CREATE INDEX dag_run_of_dag ON dag_run (dag_id, run_after, id);
+CREATE INDEX dag_run_of_version ON dag_run (dag_version_id);
+COMMENT ON INDEX dag_run_of_version IS 'Serves dag::publish: does a version have runs?';
 COMMENT ON INDEX dag_run_of_dag IS 'Serves the runs of a DAG in their order: the grid, the list, its latest run.';
 
 CREATE TABLE task_instance (
@@ -347,9 +349,11 @@ COMMENT ON TABLE trigger_cursor IS 'How far a trigger has read its source; moves
 CREATE TABLE inbox (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT inbox_key PRIMARY KEY,
     kind text NOT NULL,
-    payload json NOT NULL,
+    subject uuid,
+    payload json NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL
 );
+COMMENT ON COLUMN inbox.subject IS 'The run or command that it is about.';
 COMMENT ON TABLE inbox IS 'What the leader must look at. Read as all rows present, never from a remembered id (a lower id may commit later); deleted in the turn that dealt with it.';
 
 CREATE TABLE command (
@@ -410,7 +414,7 @@ CREATE FUNCTION partition_bound(instant timestamptz) RETURNS uuid LANGUAGE sql I
 $$;
 COMMENT ON FUNCTION partition_bound IS 'The lowest UUIDv7 of a millisecond.';
 
-CREATE FUNCTION partition_ensure(month timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION partition_ensure(parent text, month timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     month_start timestamptz := date_trunc('month', month, 'UTC');
     -- In UTC throughout: adding a month in the session's time zone may cross a daylight change.
@@ -418,26 +422,27 @@ DECLARE
     suffix text := to_char(month_start AT TIME ZONE 'UTC', 'YYYYMM');
     lower_bound uuid := partition_bound(month_start);
     upper_bound uuid := partition_bound(month_end);
-    made integer := 0;
-    target record;
+    key text;
+    fill integer;
 BEGIN
-    FOR target IN SELECT * FROM (VALUES
+    SELECT t.key, t.fill INTO STRICT key, fill FROM (VALUES
         ('task_instance', 'dag_run_id', 70), ('attempt', 'dag_run_id', 70), ('xcom', 'dag_run_id', 100),
-        ('transition_log', 'dag_run_id', 100), ('event', 'id', 80)) AS t (parent, key, fill)
-    LOOP
-        CONTINUE WHEN to_regclass(target.parent || '_' || suffix) IS NOT NULL;
-        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) WITH (fillfactor = %s)',
-            target.parent || '_' || suffix, target.parent, target.fill);
-        -- Rows that came before their month existed move over, else it could not be attached.
-        PERFORM partition_move(target.parent, suffix, target.key, lower_bound, upper_bound);
-        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-            target.parent, target.parent || '_' || suffix, lower_bound, upper_bound);
-        made := made + 1;
-    END LOOP;
-    RETURN made;
+        ('event', 'id', 80), ('transition_log', 'dag_run_id', 100)) AS t (name, key, fill)
+    WHERE t.name = parent;
+    PERFORM pg_advisory_xact_lock(hashtext('partition_ensure'));
+    IF to_regclass(parent || '_' || suffix) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) WITH (fillfactor = %s)',
+        parent || '_' || suffix, parent, fill);
+    -- Rows that came before their month existed move over, else it could not be attached.
+    PERFORM partition_move(parent, suffix, key, lower_bound, upper_bound);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        parent, parent || '_' || suffix, lower_bound, upper_bound);
+    RETURN true;
 END
 $$;
-COMMENT ON FUNCTION partition_ensure IS 'Makes the partitions of a month where they are missing and says how many it made.';
+COMMENT ON FUNCTION partition_ensure IS 'Makes the partition of a month where it is missing and says whether it was. One table a call: holding several would deadlock with turns.';
 
 CREATE FUNCTION partition_move(parent text, suffix text, key text, lower_bound uuid, upper_bound uuid) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Servers and tools for tests. Nothing here is shipped.
+
+pub mod postgres;

@@ -1,0 +1,98 @@
+//! DAGs: published by the leader, set-based, a thousand at a time.
+
+mod publish;
+
+use gridflow_core::{CursorWrite, DagId, DagVersionId, Timestamp};
+use sqlx::PgConnection;
+
+pub use publish::{Change, ClearedErrors, Publication, PublishDag, Published, TaskSummary, VersionFile, publish};
+
+use crate::{Error, decode::Row, error::expect_rows};
+
+/// A file that can't be loaded now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportError {
+    /// Relative to the bundle.
+    pub file: String,
+    pub dag: Option<DagId>,
+    /// All diagnostics as text.
+    pub message: String,
+    /// The same as data.
+    pub diagnostics: serde_json::Value,
+}
+
+/// Which version new runs of a DAG are pinned to, and whether it may be triggered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    pub version: DagVersionId,
+    pub is_paused: bool,
+    /// It left its bundle.
+    pub is_removed: bool,
+}
+
+/// What a DAG's new runs are pinned to; none for one never seen.
+pub async fn current(conn: &mut PgConnection, dag: &DagId) -> Result<Option<Current>, Error> {
+    let row = sqlx::query!(
+        r#"SELECT current_version_id, is_paused, removed_at IS NOT NULL AS "is_removed!"
+        FROM dag WHERE dag_id = $1 AND workspace_id = 1"#,
+        dag.as_str()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Current {
+        version: DagVersionId(row.current_version_id),
+        is_paused: row.is_paused,
+        is_removed: row.is_removed,
+    }))
+}
+
+/// The version hashes of all present DAGs: lets a loader skip what is published already.
+pub async fn hashes(conn: &mut PgConnection) -> Result<Vec<(DagId, crate::blob::BlobHash)>, Error> {
+    let rows = sqlx::query!(
+        "SELECT d.dag_id, v.hash FROM dag AS d JOIN dag_version AS v ON v.id = d.current_version_id
+         WHERE d.removed_at IS NULL"
+    )
+    .fetch_all(conn)
+    .await?;
+    let decode = |dag_id: String, hash: Vec<u8>| {
+        let at = Row { table: "dag", key: &dag_id };
+        Ok((at.dag_id(&dag_id)?, at.known("hash", hash.try_into().ok())?))
+    };
+    rows.into_iter().map(|row| decode(row.dag_id, row.hash)).collect()
+}
+
+/// Moves the schedules' cursors of a turn.
+pub(crate) async fn move_cursors(conn: &mut PgConnection, writes: &[CursorWrite]) -> Result<(), Error> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let done = sqlx::query!(
+        "UPDATE dag AS d
+         SET cursor_last = t.last, next_run_after = t.next
+         FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS t (dag_id, last, next)
+         WHERE d.dag_id = t.dag_id AND d.workspace_id = 1",
+        &writes.iter().map(|write| write.dag.as_str().to_owned()).collect::<Vec<_>>(),
+        &writes.iter().map(|write| write.cursor.last).collect::<Vec<_>>() as &[Option<Timestamp>],
+        &writes.iter().map(|write| write.next_run_after).collect::<Vec<_>>() as &[Option<Timestamp>],
+    )
+    .execute(conn)
+    .await?;
+    expect_rows("dag", writes.len(), done.rows_affected())
+}
+
+/// Pauses and unpauses.
+pub(crate) async fn pause(conn: &mut PgConnection, writes: &[(DagId, bool)]) -> Result<(), Error> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let done = sqlx::query!(
+        "UPDATE dag AS d SET is_paused = t.is_paused
+         FROM unnest($1::text[], $2::bool[]) AS t (dag_id, is_paused)
+         WHERE d.dag_id = t.dag_id AND d.workspace_id = 1",
+        &writes.iter().map(|(dag, _)| dag.as_str().to_owned()).collect::<Vec<_>>(),
+        &writes.iter().map(|(_, is_paused)| *is_paused).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    expect_rows("dag", writes.len(), done.rows_affected())
+}

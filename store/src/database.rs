@@ -1,0 +1,137 @@
+//! How the database is reached, and which ones are refused.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{Error, error::Refusal};
+
+/// The oldest server that the tests run on.
+const SERVER_VERSION_MIN: u32 = 150_000;
+
+/// What a connection asks of the server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections of the pool that handlers and triggers share.
+    pub connections_max: u32,
+    /// How long a handler waits for one of them.
+    pub acquire_timeout: Duration,
+    /// How long one statement may take.
+    pub statement_timeout: Duration,
+    /// The leader's own deadline for a whole turn.
+    pub turn_timeout: Duration,
+    pub durability: Durability,
+}
+
+/// Whether a server may forget commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    Required,
+    /// For tests alone.
+    NotNeeded,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connections_max: 16,
+            acquire_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(30),
+            turn_timeout: Duration::from_secs(40),
+            durability: Durability::Required,
+        }
+    }
+}
+
+/// A database that was looked at and found fit.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub(crate) options: Options,
+    pub(crate) connect: PgConnectOptions,
+    pool: PgPool,
+}
+
+impl Database {
+    /// The connections that handlers, triggers and readers share.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// Connects, and refuses servers that can't keep Gridflow's promises.
+pub async fn connect(url: &str, options: Options) -> Result<Database, Error> {
+    let connect = PgConnectOptions::from_str(url)?.application_name("gridflow").options([
+        ("statement_timeout", millis(options.statement_timeout)),
+        // A frozen process must not hold locks that a new leader waits for.
+        ("idle_in_transaction_session_timeout", "3000".to_owned()),
+        ("client_connection_check_interval", "1000".to_owned()),
+        ("TimeZone", "UTC".to_owned()),
+    ]);
+    examine(&connect, options.durability).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections_max)
+        .acquire_timeout(options.acquire_timeout)
+        .after_connect(|conn, _| Box::pin(async move { make_commits_durable(conn).await.map(drop) }))
+        .connect_with(connect.clone())
+        .await?;
+    Ok(Database { options, connect, pool })
+}
+
+pub(crate) fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// A role or database may have turned `synchronous_commit` off; ours are on. Stronger settings stay.
+pub(crate) async fn make_commits_durable(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "SELECT set_config('synchronous_commit', 'on', false)
+         WHERE current_setting('synchronous_commit') = 'off' AND current_setting('fsync') = 'on'"
+    )
+    .fetch_optional(conn)
+    .await
+    .map(drop)
+}
+
+async fn examine(connect: &PgConnectOptions, durability: Durability) -> Result<(), Error> {
+    let mut conn = PgConnection::connect_with(connect).await?;
+    let server = sqlx::query!(
+        r#"SELECT current_setting('server_version_num')::int AS "version!", current_setting('fsync') = 'on' AS "fsync!",
+                  current_setting('full_page_writes') = 'on' AS "full_page_writes!", pg_backend_pid() AS "pid!""#
+    )
+    .fetch_one(&mut conn)
+    .await?;
+    let version = u32::try_from(server.version).unwrap_or(0);
+    if version < SERVER_VERSION_MIN {
+        return Err(Error::Refused(Refusal::ServerTooOld { version }));
+    }
+    if durability == Durability::Required && !server.fsync {
+        return Err(Error::Refused(Refusal::FsyncOff));
+    }
+    if durability == Durability::Required && !server.full_page_writes {
+        return Err(Error::Refused(Refusal::FullPageWritesOff));
+    }
+    refuse_transaction_pooler(connect, conn, server.pid).await
+}
+
+/// While a second client's transaction occupies the server connection that the first one used last, a transaction
+/// pooler must give the first another one.
+async fn refuse_transaction_pooler(connect: &PgConnectOptions, mut first: PgConnection, pid: i32) -> Result<(), Error> {
+    let mut second = PgConnection::connect_with(connect).await?;
+    let mut held = second.begin().await?;
+    let held_pid = backend_pid(&mut held).await?;
+    let pid_now = backend_pid(&mut first).await?;
+    held.rollback().await?;
+    second.close().await?;
+    first.close().await?;
+    if held_pid == pid || pid_now != pid {
+        return Err(Error::Refused(Refusal::TransactionPooler));
+    }
+    Ok(())
+}
+
+async fn backend_pid(conn: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT pg_backend_pid() AS "pid!""#).fetch_one(conn).await
+}

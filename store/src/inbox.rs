@@ -1,0 +1,166 @@
+//! What the leader must look at. Always read whole: a row with a lower id may be committed later than one with a higher.
+
+use gridflow_core::{CommandId, DagId, InboxId, PoolName, QueuedRun, RunKey};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    Error, Inconsistency, Timestamp,
+    command::{self, Command},
+    decode::Row,
+    error::expect_rows,
+    pool,
+    run::QueuedRow,
+};
+
+/// A row and what it is about.
+#[derive(Debug)]
+pub struct Letter {
+    pub id: InboxId,
+    pub item: Item,
+}
+
+#[derive(Debug)]
+pub enum Item {
+    /// Somebody created a run. It may be in memory already, and need not be queued any more.
+    RunQueued(QueuedRun),
+    /// Somebody asks for something; the turn that consumes this letter writes the command's outcome.
+    Command(Command),
+    /// A trigger received events: see [`crate::event::pending`].
+    EventsReceived { dag: DagId },
+    /// Somebody changed a pool; none is unlimited.
+    PoolChanged { pool: PoolName, slots: Option<u32> },
+    /// What it was about is gone: a deleted run, an expired command.
+    Gone,
+    /// Written by a newer version, or unreadable. Consume it, and say so.
+    Unreadable(Inconsistency),
+}
+
+/// The rows that are there now, oldest first.
+pub async fn all(conn: &mut PgConnection, limit: u32) -> Result<Vec<Letter>, Error> {
+    let rows = sqlx::query_as!(
+        LetterRow,
+        r#"SELECT i.id, i.kind, i.payload->>'dag' AS dag, i.payload->>'pool' AS pool, p.slots AS "slots?",
+            r.id AS "run?", r.dag_id AS "run_dag?", r.dag_version_id AS "version?", r.run_id AS "run_id?",
+            r.run_type AS "run_type?", r.logical_date, r.data_interval_start, r.data_interval_end,
+            r.run_after AS "run_after?",
+            c.id AS "command?", c.actor AS "actor?", c.kind AS "command_kind?", c.payload AS "payload?",
+            c.created_at AS "asked_at?"
+        FROM (SELECT * FROM inbox ORDER BY id LIMIT $1) AS i
+        LEFT JOIN dag_run AS r ON i.kind = 'run_queued' AND r.id = i.subject
+        LEFT JOIN command AS c ON i.kind = 'command' AND c.id = i.subject
+        LEFT JOIN pool AS p ON i.kind = 'pool_changed' AND p.name = i.payload->>'pool' AND p.workspace_id = 1
+        ORDER BY i.id"#,
+        i64::from(limit),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(LetterRow::decode).collect())
+}
+
+/// Tells the leader that a trigger received something.
+pub(crate) async fn tell_of_events(conn: &mut PgConnection, dag: &DagId, at: Timestamp) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO inbox (kind, payload, created_at) VALUES ('events_received', json_build_object('dag', $1::text), $2)",
+        dag.as_str(),
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes what a turn dealt with.
+pub(crate) async fn delete(conn: &mut PgConnection, consumed: &[InboxId]) -> Result<(), Error> {
+    if consumed.is_empty() {
+        return Ok(());
+    }
+    let mut ids: Vec<i64> = consumed.iter().map(|id| id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let done = sqlx::query!("DELETE FROM inbox WHERE id = ANY($1)", &ids).execute(conn).await?;
+    expect_rows("inbox", ids.len(), done.rows_affected())
+}
+
+struct LetterRow {
+    id: i64,
+    kind: String,
+    dag: Option<String>,
+    pool: Option<String>,
+    slots: Option<i32>,
+    run: Option<Uuid>,
+    run_dag: Option<String>,
+    version: Option<Uuid>,
+    run_id: Option<String>,
+    run_type: Option<String>,
+    logical_date: Option<Timestamp>,
+    data_interval_start: Option<Timestamp>,
+    data_interval_end: Option<Timestamp>,
+    run_after: Option<Timestamp>,
+    command: Option<Uuid>,
+    actor: Option<String>,
+    command_kind: Option<String>,
+    payload: Option<serde_json::Value>,
+    asked_at: Option<Timestamp>,
+}
+
+impl LetterRow {
+    fn decode(self) -> Letter {
+        let id = InboxId(self.id);
+        Letter { id, item: self.item().unwrap_or_else(Item::Unreadable) }
+    }
+
+    fn item(self) -> Result<Item, Inconsistency> {
+        let at = Row { table: "inbox", key: &self.id };
+        match self.kind.as_str() {
+            "run_queued" => {
+                let row = QueuedRow {
+                    id: match self.run {
+                        Some(id) => id,
+                        None => return Ok(Item::Gone),
+                    },
+                    dag_id: at.known("subject", self.run_dag)?,
+                    dag_version_id: at.known("subject", self.version)?,
+                    run_id: at.known("subject", self.run_id)?,
+                    run_type: at.known("subject", self.run_type)?,
+                    logical_date: self.logical_date,
+                    data_interval_start: self.data_interval_start,
+                    data_interval_end: self.data_interval_end,
+                    run_after: at.known("subject", self.run_after)?,
+                };
+                Ok(Item::RunQueued(row.try_into()?))
+            }
+            "command" => {
+                let Some(id) = self.command else { return Ok(Item::Gone) };
+                let kind = at.known("subject", self.command_kind)?;
+                let payload = at.known("subject", self.payload)?;
+                Ok(Item::Command(Command {
+                    id: CommandId(id),
+                    actor: at.known("subject", self.actor)?,
+                    request: command::Request::decode(id, &kind, &payload)?,
+                    created_at: at.known("subject", self.asked_at)?,
+                }))
+            }
+            "events_received" => Ok(Item::EventsReceived { dag: at.dag_id(&at.known("payload", self.dag)?)? }),
+            "pool_changed" => match self.slots {
+                None => Ok(Item::Gone),
+                Some(slots) => {
+                    let pool = at.known("payload", self.pool.as_deref().and_then(|name| PoolName::parse(name).ok()))?;
+                    Ok(Item::PoolChanged { pool, slots: pool::limit(slots) })
+                }
+            },
+            _ => Err(at.wrong("kind")),
+        }
+    }
+}
+
+/// For tests and doctors: whether a letter about this run waits.
+pub async fn has_run(conn: &mut PgConnection, run: RunKey) -> Result<bool, Error> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM inbox WHERE kind = 'run_queued' AND subject = $1) AS "found!""#,
+        run.0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(found)
+}

@@ -1,0 +1,125 @@
+//! Wake-ups between processes. They carry no data and may get lost: a slow poll stands behind each.
+//!
+//! They are sent on a connection of their own after the commit: inside a transaction, NOTIFY serialises all commits.
+
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgListener};
+use tokio::sync::mpsc;
+
+use crate::{Error, database::Database};
+
+/// What may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// The inbox has a row: wakes the leader.
+    Inbox,
+    /// A turn was committed: wakes event streams.
+    Turn,
+}
+
+impl Channel {
+    pub const ALL: [Self; 2] = [Self::Inbox, Self::Turn];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Inbox => "gridflow_inbox",
+            Self::Turn => "gridflow_turn",
+        }
+    }
+}
+
+/// Sends wake-ups, many asked for at once as one. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Waker {
+    inbox: mpsc::Sender<()>,
+    turn: mpsc::Sender<()>,
+}
+
+impl Waker {
+    /// Never waits: a wake-up that is still to be sent stands for this one, too.
+    pub fn wake(&self, channel: Channel) {
+        let sender = match channel {
+            Channel::Inbox => &self.inbox,
+            Channel::Turn => &self.turn,
+        };
+        // Full: one is on its way. Closed: the sender has ended, and polls do its work.
+        let _ = sender.try_send(());
+    }
+}
+
+/// The task behind [`Waker`]s.
+#[derive(Debug)]
+pub struct Sender {
+    database: Database,
+    inbox: mpsc::Receiver<()>,
+    turn: mpsc::Receiver<()>,
+}
+
+/// A waker and the task that sends for it.
+pub fn sender(database: &Database) -> (Waker, Sender) {
+    let (inbox, inbox_receiver) = mpsc::channel(1);
+    let (turn, turn_receiver) = mpsc::channel(1);
+    let sender = Sender { database: database.clone(), inbox: inbox_receiver, turn: turn_receiver };
+    (Waker { inbox, turn }, sender)
+}
+
+impl Sender {
+    /// Sends until every waker is gone. While the database can't be reached, wake-ups are dropped: who listens polls.
+    pub async fn run(mut self) {
+        let mut conn = None;
+        while let Some(channel) = self.next().await {
+            if let Err(error) = send(&self.database, &mut conn, channel).await {
+                conn = None;
+                tracing::debug!(%error, "a wake-up could not be sent");
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Channel> {
+        tokio::select! {
+            Some(()) = self.inbox.recv() => Some(Channel::Inbox),
+            Some(()) = self.turn.recv() => Some(Channel::Turn),
+            else => None,
+        }
+    }
+}
+
+async fn send(database: &Database, conn: &mut Option<PgConnection>, channel: Channel) -> Result<(), Error> {
+    let conn = match conn {
+        Some(conn) => conn,
+        None => conn.insert(PgConnection::connect_with(&database.connect).await?),
+    };
+    sqlx::query!("SELECT pg_notify($1, '')", channel.name()).execute(conn).await?;
+    Ok(())
+}
+
+/// Waits for wake-ups of other processes.
+#[derive(Debug)]
+pub struct Listener {
+    inner: PgListener,
+    // Holds the listener's own connection, so that listeners don't use up the shared ones.
+    _pool: PgPool,
+}
+
+/// Listens on a connection of its own, which comes back by itself.
+pub async fn listen(database: &Database, channels: &[Channel]) -> Result<Listener, Error> {
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_with(database.connect.clone())
+        .await?;
+    let mut inner = PgListener::connect_with(&pool).await?;
+    inner.ignore_pool_close_event(true);
+    inner.listen_all(channels.iter().map(|channel| channel.name())).await?;
+    Ok(Listener { inner, _pool: pool })
+}
+
+impl Listener {
+    /// Returns when any of the channels may have news: also when the connection was lost and is back.
+    /// All that came meanwhile counts as one.
+    pub async fn woken(&mut self) -> Result<(), Error> {
+        self.inner.try_recv().await?;
+        while self.inner.next_buffered().is_some() {}
+        Ok(())
+    }
+}

@@ -1,0 +1,336 @@
+//! DAG runs: anyone may create one, afterwards only the leader changes it.
+
+use std::collections::{HashMap, HashSet};
+
+use gridflow_core::{
+    DagId, DagVersionId, DataInterval, NewRun, QueuedRun, RunId, RunKey, RunState, RunWrite, TaskInstanceKey, Timestamp,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    Error, Inconsistency,
+    decode::Row,
+    error::expect_rows,
+    text::{clean, cleaned},
+};
+
+/// Commits a queued run together with the inbox row that tells the leader: [`Error::RunIdTaken`] and
+/// [`Error::LogicalDateTaken`] are the caller's to answer. Works while no leader lives.
+pub async fn create(conn: &mut PgConnection, run: &NewRun) -> Result<(), Error> {
+    let queued = &run.queued;
+    sqlx::query_file!(
+        "queries/run_create.sql",
+        queued.key.0,
+        queued.dag.as_str(),
+        queued.run_id.as_str(),
+        queued.version.0,
+        queued.run_type.as_str(),
+        queued.logical_date,
+        queued.data_interval.map(|interval| interval.start),
+        queued.data_interval.map(|interval| interval.end),
+        queued.run_after,
+        run.queued_at,
+        run.triggered_by.as_str(),
+        cleaned(run.actor.as_deref()),
+        run.conf.to_string(),
+        run.trigger.as_deref().map(ToString::to_string),
+        run.parent.map(|parent| parent.run.0),
+        run.parent.map(|parent| parent.task_no.0 as i32),
+        run.parent.map(|parent| parent.map_index.0),
+        cleaned(run.note.as_deref()),
+        cleaned(run.traceparent.as_deref()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The queued runs of a DAG behind a place in their order, by (run after, key).
+pub async fn queued_after(
+    conn: &mut PgConnection,
+    dag: &DagId,
+    after: Option<(Timestamp, RunKey)>,
+    limit: u32,
+) -> Result<Vec<QueuedRun>, Error> {
+    let (run_after, key) = after.unwrap_or((Timestamp::MIN_UTC, RunKey(Uuid::nil())));
+    // PostgreSQL's instants begin later than chrono's.
+    let run_after = run_after.max(chrono::DateTime::UNIX_EPOCH - chrono::Days::new(365 * 1_000));
+    let rows = sqlx::query_as!(
+        QueuedRow,
+        "SELECT id, dag_id, dag_version_id, run_id, run_type, logical_date, data_interval_start, data_interval_end, run_after
+         FROM dag_run
+         WHERE state = 'queued' AND dag_id = $1 AND (run_after, id) > ($2, $3)
+         ORDER BY run_after, id
+         LIMIT $4",
+        dag.as_str(),
+        run_after,
+        key.0,
+        i64::from(limit),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(QueuedRun::try_from).collect::<Result<_, _>>()?)
+}
+
+/// Which logical dates and run ids are taken by runs of a DAG.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    pub logical_dates: Vec<Timestamp>,
+    pub run_ids: Vec<RunId>,
+}
+
+/// Which of these does the DAG have runs for? Both in the order asked.
+pub async fn taken(
+    conn: &mut PgConnection,
+    dag: &DagId,
+    logical_dates: &[Timestamp],
+    run_ids: &[RunId],
+) -> Result<Taken, Error> {
+    let names: Vec<String> = run_ids.iter().map(|id| id.as_str().to_owned()).collect();
+    // Two look-ups by unique key, not one with OR: that would read all runs of the DAG.
+    let rows = sqlx::query!(
+        r#"SELECT logical_date, NULL AS run_id FROM dag_run WHERE dag_id = $1 AND logical_date = ANY($2)
+        UNION ALL
+        SELECT NULL, run_id FROM dag_run WHERE dag_id = $1 AND run_id = ANY($3)"#,
+        dag.as_str(),
+        logical_dates,
+        &names,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut dates_found = HashSet::new();
+    let mut names_found = HashSet::new();
+    for row in rows {
+        dates_found.extend(row.logical_date);
+        names_found.extend(row.run_id);
+    }
+    Ok(Taken {
+        // The database keeps microseconds: compare what it would hold.
+        logical_dates: logical_dates.iter().copied().filter(|date| dates_found.contains(&micros(*date))).collect(),
+        run_ids: run_ids.iter().filter(|id| names_found.contains(id.as_str())).cloned().collect(),
+    })
+}
+
+fn micros(instant: Timestamp) -> Timestamp {
+    Timestamp::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)
+}
+
+/// A run as it stands now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub queued: QueuedRun,
+    pub state: RunState,
+    pub queued_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub reason: Option<String>,
+    pub conf: serde_json::Value,
+    pub trigger: Option<serde_json::Value>,
+    pub parent: Option<TaskInstanceKey>,
+    pub traceparent: Option<String>,
+}
+
+/// A run by its key.
+pub async fn get(conn: &mut PgConnection, key: RunKey) -> Result<Option<Run>, Error> {
+    Ok(get_all(conn, &[key]).await?.into_iter().next())
+}
+
+/// Runs by their keys, in no order; those that do not exist are missing.
+pub async fn get_all(conn: &mut PgConnection, keys: &[RunKey]) -> Result<Vec<Run>, Error> {
+    let keys: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+    let rows = sqlx::query_as!(
+        RunRow,
+        "SELECT id, dag_id, dag_version_id, run_id, run_type, logical_date, data_interval_start, data_interval_end, run_after,
+                state, queued_at, started_at, ended_at, reason, conf, trigger, parent_run_id, parent_task_no,
+                parent_map_index, traceparent
+         FROM dag_run
+         WHERE id = ANY($1)",
+        &keys,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Run::try_from).collect::<Result<_, _>>()?)
+}
+
+/// The key of a run by its DAG and name.
+pub async fn find(conn: &mut PgConnection, dag: &DagId, run_id: &RunId) -> Result<Option<RunKey>, Error> {
+    let key =
+        sqlx::query_scalar!("SELECT id FROM dag_run WHERE dag_id = $1 AND run_id = $2", dag.as_str(), run_id.as_str())
+            .fetch_optional(conn)
+            .await?;
+    Ok(key.map(RunKey))
+}
+
+/// Inserts the runs that a turn creates, in the state that it leaves them in.
+pub(crate) async fn insert(conn: &mut PgConnection, runs: &[NewRun], writes: &[RunWrite]) -> Result<(), Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let states: HashMap<RunKey, &RunWrite> =
+        writes.iter().filter(|write| write.from.is_none()).map(|write| (write.key, write)).collect();
+    let writes = runs
+        .iter()
+        .map(|run| states.get(&run.queued.key).copied().ok_or(Error::RunWithoutState(run.queued.key)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let intervals = |end: fn(&DataInterval) -> Timestamp| -> Vec<Option<Timestamp>> {
+        runs.iter().map(|run| run.queued.data_interval.as_ref().map(end)).collect()
+    };
+    let done = sqlx::query_file!(
+        "queries/run_insert.sql",
+        &runs.iter().map(|run| run.queued.key.0).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.queued.dag.as_str().to_owned()).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.queued.run_id.as_str().to_owned()).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.queued.version.0).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.queued.run_type.as_str().to_owned()).collect::<Vec<_>>(),
+        &writes.iter().map(|write| write.to.as_str().to_owned()).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.queued.logical_date).collect::<Vec<_>>() as &[Option<Timestamp>],
+        &intervals(|interval| interval.start) as &[Option<Timestamp>],
+        &intervals(|interval| interval.end) as &[Option<Timestamp>],
+        &runs.iter().map(|run| run.queued.run_after).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.queued_at).collect::<Vec<_>>(),
+        &writes.iter().map(|write| write.started_at).collect::<Vec<_>>() as &[Option<Timestamp>],
+        &writes.iter().map(|write| write.ended_at).collect::<Vec<_>>() as &[Option<Timestamp>],
+        &writes.iter().map(|write| cleaned(write.reason.as_deref())).collect::<Vec<_>>() as &[Option<String>],
+        &runs.iter().map(|run| run.triggered_by.as_str().to_owned()).collect::<Vec<_>>(),
+        &runs.iter().map(|run| cleaned(run.actor.as_deref())).collect::<Vec<_>>() as &[Option<String>],
+        &runs.iter().map(|run| run.conf.to_string()).collect::<Vec<_>>(),
+        &runs.iter().map(|run| run.trigger.as_deref().map(ToString::to_string)).collect::<Vec<_>>()
+            as &[Option<String>],
+        &runs.iter().map(|run| run.parent.map(|parent| parent.run.0)).collect::<Vec<_>>() as &[Option<Uuid>],
+        &runs.iter().map(|run| run.parent.map(|parent| parent.task_no.0 as i32)).collect::<Vec<_>>()
+            as &[Option<i32>],
+        &runs.iter().map(|run| run.parent.map(|parent| parent.map_index.0)).collect::<Vec<_>>() as &[Option<i32>],
+        &runs.iter().map(|run| cleaned(run.note.as_deref())).collect::<Vec<_>>() as &[Option<String>],
+        &runs.iter().map(|run| cleaned(run.traceparent.as_deref())).collect::<Vec<_>>() as &[Option<String>],
+    )
+    .execute(conn)
+    .await?;
+    expect_rows("dag_run", runs.len(), done.rows_affected())
+}
+
+/// Changes the runs that existed before the turn.
+pub(crate) async fn update(conn: &mut PgConnection, writes: &[RunWrite], new: &[NewRun]) -> Result<(), Error> {
+    let (changed, created): (Vec<_>, Vec<_>) =
+        writes.iter().map(|write| (write, write.from)).partition(|(_, from)| from.is_some());
+    expect_rows("dag_run", created.len(), new.len() as u64)?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let done = sqlx::query!(
+        "UPDATE dag_run AS r
+         SET state = t.to_state, started_at = t.started_at, ended_at = t.ended_at, reason = t.reason
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+             AS t (id, from_state, to_state, started_at, ended_at, reason)
+         WHERE r.id = t.id AND r.state = t.from_state",
+        &changed.iter().map(|(write, _)| write.key.0).collect::<Vec<_>>(),
+        &changed.iter().flat_map(|(_, from)| from.map(|from| from.as_str().to_owned())).collect::<Vec<_>>(),
+        &changed.iter().map(|(write, _)| write.to.as_str().to_owned()).collect::<Vec<_>>(),
+        &changed.iter().map(|(write, _)| write.started_at).collect::<Vec<_>>() as &[Option<Timestamp>],
+        &changed.iter().map(|(write, _)| write.ended_at).collect::<Vec<_>>() as &[Option<Timestamp>],
+        &changed
+            .iter()
+            .map(|(write, _)| write.reason.as_deref().map(|text| clean(text).into_owned()))
+            .collect::<Vec<_>>() as &[Option<String>],
+    )
+    .execute(conn)
+    .await?;
+    expect_rows("dag_run", changed.len(), done.rows_affected())
+}
+
+/// What makes a [`QueuedRun`].
+pub(crate) struct QueuedRow {
+    pub id: Uuid,
+    pub dag_id: String,
+    pub dag_version_id: Uuid,
+    pub run_id: String,
+    pub run_type: String,
+    pub logical_date: Option<Timestamp>,
+    pub data_interval_start: Option<Timestamp>,
+    pub data_interval_end: Option<Timestamp>,
+    pub run_after: Timestamp,
+}
+
+impl TryFrom<QueuedRow> for QueuedRun {
+    type Error = Inconsistency;
+
+    fn try_from(row: QueuedRow) -> Result<Self, Inconsistency> {
+        let at = Row { table: "dag_run", key: &row.id };
+        Ok(Self {
+            key: RunKey(row.id),
+            dag: at.dag_id(&row.dag_id)?,
+            version: DagVersionId(row.dag_version_id),
+            run_id: at.run_id(&row.run_id)?,
+            run_type: at.run_type(&row.run_type)?,
+            logical_date: row.logical_date,
+            data_interval: row
+                .data_interval_start
+                .zip(row.data_interval_end)
+                .map(|(start, end)| DataInterval { start, end }),
+            run_after: row.run_after,
+        })
+    }
+}
+
+struct RunRow {
+    id: Uuid,
+    dag_id: String,
+    dag_version_id: Uuid,
+    run_id: String,
+    run_type: String,
+    logical_date: Option<Timestamp>,
+    data_interval_start: Option<Timestamp>,
+    data_interval_end: Option<Timestamp>,
+    run_after: Timestamp,
+    state: String,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    reason: Option<String>,
+    conf: serde_json::Value,
+    trigger: Option<serde_json::Value>,
+    parent_run_id: Option<Uuid>,
+    parent_task_no: Option<i32>,
+    parent_map_index: Option<i32>,
+    traceparent: Option<String>,
+}
+
+impl TryFrom<RunRow> for Run {
+    type Error = Inconsistency;
+
+    fn try_from(row: RunRow) -> Result<Self, Inconsistency> {
+        let at = Row { table: "dag_run", key: &row.id };
+        let state = at.run_state(&row.state)?;
+        let parent = match (row.parent_run_id, row.parent_task_no, row.parent_map_index) {
+            (Some(run), Some(task_no), Some(map_index)) => Some(TaskInstanceKey {
+                run: RunKey(run),
+                task_no: gridflow_core::TaskNo(at.number("parent_task_no", task_no)?),
+                map_index: gridflow_core::MapIndex(map_index),
+            }),
+            _ => None,
+        };
+        let queued = QueuedRow {
+            id: row.id,
+            dag_id: row.dag_id,
+            dag_version_id: row.dag_version_id,
+            run_id: row.run_id,
+            run_type: row.run_type,
+            logical_date: row.logical_date,
+            data_interval_start: row.data_interval_start,
+            data_interval_end: row.data_interval_end,
+            run_after: row.run_after,
+        };
+        Ok(Self {
+            queued: queued.try_into()?,
+            state,
+            queued_at: row.queued_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            reason: row.reason,
+            conf: row.conf,
+            trigger: row.trigger,
+            parent,
+            traceparent: row.traceparent,
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests on real PostgreSQL, each with a database of its own.
+
+mod fixture;
+
+mod command;
+mod commit;
+mod dag;
+mod event;
+mod leader;
+mod notify;
+mod partition;
+mod query_plan;
+mod recovery;
+mod run;
