@@ -1,0 +1,43 @@
+//! `copy_file`: copies a file of this machine.
+
+use gridflow_core::TaskKind;
+use serde_json::Value;
+
+use super::{LOCAL, Launch, OperatorSpec, Outputs, Rendered, transfer};
+use crate::{
+    read::spec,
+    template::{RenderError, Template},
+};
+
+spec! {
+    /// The file to copy, and where it goes.
+    pub struct CopyFile "copy_file" {
+        /// The file: a path or a `file://` URI.
+        pub from: Template,
+        /// Where it goes; with a `/` at its end, the folder that takes it. Folders are made.
+        pub to: Template,
+        /// Whether a file with other content that is there already is replaced.
+        pub overwrite: bool = "false",
+        /// What the content must be, in hex.
+        pub sha256: Option<Template>,
+    }
+}
+
+impl OperatorSpec for CopyFile {
+    fn summary() -> &'static str {
+        "Copies a file in one step: whoever looks sees the whole file or none."
+    }
+
+    fn kind(&self) -> TaskKind {
+        LOCAL
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::Declared(transfer::OUTPUTS)
+    }
+
+    fn render(&self, launch: &Launch<'_>) -> Result<Rendered, RenderError> {
+        let spec = transfer::spec(&self.from, &self.to, self.overwrite, self.sha256.as_ref(), launch)?;
+        Ok(Rendered::Operator { name: "copy_file", spec: Value::Object(spec), env: launch.env.clone() })
+    }
+}

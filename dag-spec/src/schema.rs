@@ -1,0 +1,110 @@
+//! The JSON Schema and the reference, from the same declarations that reading uses.
+
+use serde_json::{Value, json};
+
+use crate::{
+    dag::{DagKeys, Groups, TaskDefaults},
+    operator::Operator,
+    read::{Definitions, Field, Read, Spec, object_schema},
+    template::{FILTERS, VARIABLES},
+};
+
+/// The version of the language, part of the schema's name.
+const VERSION: u32 = 1;
+
+/// The JSON Schema of DAG files, for editors and programs.
+pub fn json_schema() -> Value {
+    let mut definitions = Definitions::default();
+    let fields = DagKeys::fields(&mut definitions);
+    let mut schema = object_schema(DagKeys::doc(), &fields);
+    let map = schema.as_object_mut().expect("a schema is an object");
+    map.insert("required".into(), json!(["tasks"]));
+    let mut root = serde_json::Map::new();
+    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("$id".into(), format!("https://gridflow.dev/schema/dag-{VERSION}.json").into());
+    root.insert("title".into(), "Gridflow DAG".into());
+    root.append(map);
+    root.insert("$defs".into(), definitions.schemas.into_iter().collect::<serde_json::Map<_, _>>().into());
+    Value::Object(root)
+}
+
+/// The reference of the language, in Markdown.
+pub fn reference_markdown() -> String {
+    let mut definitions = Definitions::default();
+    let dag = DagKeys::fields(&mut definitions);
+    Groups::shape(&mut definitions);
+    let operators = Operator::shapes(&mut definitions);
+    let mut out = String::from("# YAML reference\n\nThis page is generated from the types that read DAG files.\n");
+    section(&mut out, 2, "dag", DagKeys::doc(), &dag);
+    let defaults = TaskDefaults::fields(&mut definitions);
+    let known = |name: &str| definitions.sections.get(name).cloned().unwrap_or_default();
+    for name in ["schedule", "trigger.file", "trigger.file.ripen", "param", "group", "task"] {
+        let (doc, fields) = known(name);
+        section(&mut out, 2, name, &doc, &fields);
+    }
+    section(&mut out, 2, TaskDefaults::NAME, TaskDefaults::doc(), &defaults);
+    out.push_str("\n## Operators\n\nA task has exactly one of these keys.\n");
+    for (key, summary, shape) in operators {
+        out.push_str(&format!("\n### {key}\n\n{summary}\n\nValue: {}.\n", shape.phrase));
+        let prefix = format!("{key}.");
+        for (name, (doc, fields)) in
+            definitions.sections.iter().filter(|(name, _)| *name == key || name.starts_with(&prefix))
+        {
+            if name == key {
+                out.push_str(&format!("\n{}\n", paragraph(doc)));
+                table(&mut out, fields);
+            } else {
+                section(&mut out, 4, name, doc, fields);
+            }
+        }
+    }
+    for name in ["file schema", "file schema column"] {
+        let (doc, fields) = known(name);
+        section(&mut out, 3, name, &doc, &fields);
+    }
+    out.push_str("\n## Templates\n\nValues are Jinja templates. A value that is exactly one expression keeps its type.\n\n| Variable | Meaning |\n| --- | --- |\n");
+    for variable in VARIABLES {
+        out.push_str(&format!("| `{}` | {} |\n", variable.name, cell(variable.doc)));
+    }
+    out.push_str("\nIn a run that a file started, `trigger` has:\n\n| Field | Meaning |\n| --- | --- |\n");
+    for (name, doc) in crate::dag::FILE_TRIGGER_FIELDS {
+        out.push_str(&format!("| `trigger.{name}` | {} |\n", cell(doc)));
+    }
+    let filters: Vec<_> = FILTERS.iter().map(|name| format!("`{name}`")).collect();
+    out.push_str(&format!("\nFilters: {}.\n", filters.join(", ")));
+    out
+}
+
+fn section(out: &mut String, level: usize, name: &str, doc: &str, fields: &[Field]) {
+    out.push_str(&format!("\n{} {name}\n\n{}\n", "#".repeat(level), paragraph(doc)));
+    table(out, fields);
+}
+
+fn table(out: &mut String, fields: &[Field]) {
+    if fields.is_empty() {
+        return;
+    }
+    out.push_str("\n| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n");
+    for field in fields {
+        let default = match (field.default, field.required) {
+            (Some(default), _) => format!("`{default}`"),
+            (None, true) => "required".into(),
+            (None, false) => String::new(),
+        };
+        out.push_str(&format!(
+            "| `{}` | {} | {default} | {} |\n",
+            field.name,
+            cell(&field.shape.phrase),
+            cell(field.doc)
+        ));
+    }
+}
+
+/// Doc comments keep their line breaks and the blank before each line.
+fn paragraph(doc: &str) -> String {
+    doc.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn cell(text: &str) -> String {
+    paragraph(text).replace('|', "\\|")
+}
