@@ -81,6 +81,7 @@ codes! {
     FileOutside "GF0802" "a file lies outside the bundle";
     FileUnreadable "GF0803" "a file cannot be read";
     FileTooLarge "GF0804" "a file is too large";
+    DuplicateDag "GF0806" "two files define the same DAG";
     BadSchemaFile "GF0805" "a schema file cannot be read";
     NotAvailable "GF0901" "a feature is not available in this version";
 }

@@ -38,6 +38,7 @@ pub use dag::{
 };
 pub use diagnostic::{Diagnostic, Excerpt, Severity, render_json, render_text};
 pub use files::{FileError, Files, NoFiles};
+pub use limit::{FILE_BYTES_MAX, YAML_BYTES_MAX};
 pub use operator::{Operator, Rendered, TriggerDagRun};
 pub use schema::{json_schema, reference_markdown};
 pub use source::{Position, Span};

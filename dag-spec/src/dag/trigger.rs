@@ -39,7 +39,7 @@ pub enum TriggerKind {
 }
 
 /// A folder that is watched for files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileTrigger {
     /// The folder, as written: absolute, or relative to where the scheduler runs its DAGs.
     pub path: String,
