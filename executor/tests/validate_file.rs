@@ -219,6 +219,19 @@ fn a_file_that_is_no_text_says_what_it_is() {
 }
 
 #[test]
+fn lines_are_those_of_the_file_whatever_lies_between_the_rows() {
+    let bench = Bench::new();
+    let schema = json!({"columns": [{"name": "id", "type": "integer"}, {"name": "text", "type": "string"}]});
+    for end in ["\n", "\r\n"] {
+        let text = ["id,text", "", "", "x,a", "1,\"two", "lines\"", "", "y,b"].join(end);
+        let path = bench.file("a.csv", text);
+        let ran = bench.validate(json!({"path": path, "schema": schema}));
+        let lines: Vec<_> = ran.output["errors"].as_array().unwrap().iter().map(|it| &it["line"]).collect();
+        assert_eq!(lines, [4, 8], "{}", ran.log);
+    }
+}
+
+#[test]
 fn json_lines_are_checked_by_the_same_schema() {
     let bench = Bench::new();
     let good = r#"{"location":"Seattle","date":"2012-01-01","temp_max":12,"station":null,"is_final":true}

@@ -11,6 +11,7 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ("name", "its name"),
     ("bytes", "its size"),
     ("sha256", "the hash of its content"),
+    ("reason_file", "where the reason is, if one was given"),
 ];
 
 /// The spec that the operator's process reads.

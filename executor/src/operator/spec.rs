@@ -61,7 +61,7 @@ pub enum FileFormat {
     Jsonl,
 }
 
-/// A schema: a YAML or JSON file, or written in place.
+/// A schema: in place, as `dag-spec` hands over what it read and checked, or a JSON file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum SchemaSource {

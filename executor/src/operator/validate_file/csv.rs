@@ -12,7 +12,7 @@ use super::{
     finding::{Finding, Findings, Place, Rule},
     rows::Rows,
     schema::{Column, Schema, UnknownColumns},
-    source::{Head, ROW_BYTES_MAX, Source, is_row_too_long},
+    source::{Feed, Head, ROW_BYTES_MAX, Source, is_row_too_long},
     value,
 };
 use crate::operator::{digest::Content, error::Error, spec::ValidateFile};
@@ -43,16 +43,17 @@ pub(super) fn check(
             return Ok((source.finish()?, 0));
         }
     };
-    let budget = source.row_budget();
+    let feed = source.feed();
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(source);
     let mut record = ByteRecord::new();
     let mut last = Position::new();
     let mut rows = Rows::new(path, schema);
     let mut layout = None;
     let mut count = 0;
+    let mut last_line = 1;
     let mut is_cut_off = false;
     loop {
-        budget.begin_row();
+        feed.begin_row();
         let begin = reader.position().line();
         match next(&mut reader, &mut record, path) {
             Ok(true) => {}
@@ -66,6 +67,7 @@ pub(super) fn check(
             Err(Stop::Failed(error)) => return Err(error),
         }
         last = record.position().cloned().unwrap_or(last);
+        last_line = line_of(&record, &reader, &feed);
         let layout = match &mut layout {
             Some(layout) => layout,
             empty => {
@@ -78,7 +80,7 @@ pub(super) fn check(
             }
         };
         count += 1;
-        let place = Place { row: count, line: last.line() };
+        let place = Place { row: count, line: last_line };
         if layout.has_width_of(&record, place, findings) && layout.check_row(&record, schema, place, findings) {
             rows.remember(place, |column| layout.text(&record, column, schema))?;
         }
@@ -87,7 +89,7 @@ pub(super) fn check(
         findings.add(Rule::Columns, || Finding::file(Rule::Columns, "the file is empty, without even a header"));
     }
     if !is_cut_off && ends_in_quotes(path, last.byte() + mark_bytes, delimiter).map_err(Error::io("read", path))? {
-        let place = Place { row: count, line: last.line() };
+        let place = Place { row: count, line: last_line };
         findings.add(Rule::Form, || Finding::row(Rule::Form, place, "a quote is opened here and never closed"));
     }
     rows.finish(findings)?;
@@ -105,6 +107,15 @@ fn next(reader: &mut Reader, record: &mut ByteRecord, path: &Path) -> Result<boo
         ErrorKind::Io(error) => Stop::Failed(Error::io("read", path)(error)),
         other => Stop::Failed(Error::io("read", path)(std::io::Error::other(format!("{other:?}")))),
     })
+}
+
+/// The line on which a record begins. The reader's own idea of it is where the last one ended: blank
+/// lines, which it skips, lie between, and of CRLF it leaves the second half to the next record.
+fn line_of(record: &ByteRecord, reader: &Reader, feed: &Feed) -> u64 {
+    let end = reader.position();
+    let inside = record.iter().map(|field| field.iter().filter(|byte| **byte == b'\n').count() as u64).sum::<u64>();
+    let after = u64::from(feed.byte_before(end.byte()) == Some(b'\n'));
+    end.line() - inside - after
 }
 
 fn too_long() -> String {

@@ -23,14 +23,14 @@ pub(super) fn check(path: &Path, schema: &Schema, findings: &mut Findings) -> Re
         findings.add(Rule::Form, || Finding::file(Rule::Form, format!("the file is {what}")));
         return Ok((source.finish()?, 0));
     }
-    let budget = source.row_budget();
+    let feed = source.feed();
     let mut reader = BufReader::with_capacity(1 << 16, source);
     let mut rows = Rows::new(path, schema);
     let mut line = Vec::new();
     let mut place = Place { row: 0, line: 0 };
     loop {
         line.clear();
-        budget.begin_row();
+        feed.begin_row();
         place.line += 1;
         match reader.by_ref().read_until(b'\n', &mut line) {
             Ok(0) => break,

@@ -72,7 +72,7 @@ impl Default for Schema {
 }
 
 impl Schema {
-    /// Reads a schema file: YAML, or JSON if its name says so.
+    /// Reads a schema from a JSON file. (DAGs may name YAML files: those arrive here as values.)
     pub fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         let wrong = |message: String| Error::Schema { name: name.clone(), message };

@@ -1,7 +1,7 @@
 //! Reading a file row by row while its checksum runs along, with a bound on the length of a row.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fs::{File, Metadata},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -22,18 +22,38 @@ pub(super) struct Source {
     path: PathBuf,
     before: Metadata,
     hasher: Hasher,
-    row: RowBudget,
+    feed: Rc<Feed>,
     /// What was read ahead to know the encoding.
     head: Vec<u8>,
 }
 
-/// How much a reader took since the last row began; shared with whoever knows where rows begin.
-#[derive(Clone, Default)]
-pub(super) struct RowBudget(Rc<Cell<u64>>);
+/// What a reader was fed; shared with whoever knows where rows begin.
+#[derive(Default)]
+pub(super) struct Feed {
+    /// Bytes since the last row began.
+    row_bytes: Cell<u64>,
+    /// What was handed out last, and where in the text it begins.
+    chunk: RefCell<Vec<u8>>,
+    chunk_begin: Cell<u64>,
+}
 
-impl RowBudget {
+impl Feed {
     pub fn begin_row(&self) {
-        self.0.set(0);
+        self.row_bytes.set(0);
+    }
+
+    /// The byte before a place in the text, if the place is in what was handed out last.
+    pub fn byte_before(&self, place: u64) -> Option<u8> {
+        let index = place.checked_sub(self.chunk_begin.get())?.checked_sub(1)?;
+        self.chunk.borrow().get(usize::try_from(index).ok()?).copied()
+    }
+
+    fn hand_out(&self, bytes: &[u8]) {
+        let mut chunk = self.chunk.borrow_mut();
+        self.chunk_begin.set(self.chunk_begin.get() + chunk.len() as u64);
+        chunk.clear();
+        chunk.extend_from_slice(bytes);
+        self.row_bytes.set(self.row_bytes.get() + bytes.len() as u64);
     }
 }
 
@@ -57,7 +77,7 @@ impl Source {
             path: path.to_owned(),
             before,
             hasher: Hasher::default(),
-            row: RowBudget::default(),
+            feed: Rc::default(),
             head: Vec::new(),
         };
         source.hasher.update(&head);
@@ -68,8 +88,8 @@ impl Source {
         Ok((source, kind))
     }
 
-    pub fn row_budget(&self) -> RowBudget {
-        self.row.clone()
+    pub fn feed(&self) -> Rc<Feed> {
+        Rc::clone(&self.feed)
     }
 
     /// Reads what is left and tells the content of the whole file.
@@ -92,15 +112,16 @@ impl Read for Source {
         if !self.head.is_empty() {
             let length = self.head.len().min(buffer.len());
             buffer[..length].copy_from_slice(&self.head[..length]);
+            self.feed.hand_out(&buffer[..length]);
             self.head.drain(..length);
             return Ok(length);
         }
-        if ROW_BYTES_MAX < self.row.0.get() {
+        if ROW_BYTES_MAX < self.feed.row_bytes.get() {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the row is too long"));
         }
         let length = self.file.read(buffer)?;
         self.hasher.update(&buffer[..length]);
-        self.row.0.set(self.row.0.get() + length as u64);
+        self.feed.hand_out(&buffer[..length]);
         Ok(length)
     }
 }
