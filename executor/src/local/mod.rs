@@ -23,6 +23,7 @@ mod layout;
 mod output;
 mod report;
 mod run_as;
+mod scratch;
 mod staging;
 mod wire;
 

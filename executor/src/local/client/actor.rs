@@ -21,6 +21,7 @@ use super::{
         layout::{OUTPUT_FILE, scratch_dir},
         output,
         report::Report,
+        scratch::Scratch,
         staging,
         wire::{self, CancelOrder, Command, End, FromHost, Record, State, ToHost},
     },
@@ -44,6 +45,7 @@ const ACKNOWLEDGED_KEPT_MAX: usize = 16_384;
 
 struct Actor {
     config: Arc<Config>,
+    scratch: Arc<Scratch>,
     link: Option<Link>,
     to_stage: VecDeque<Launch>,
     staging_jobs: usize,
@@ -85,9 +87,16 @@ enum Done {
     Cleared,
 }
 
-pub(super) async fn run(config: Config, link: Link, mut orders: mpsc::Receiver<Order>, reports: mpsc::Sender<Report>) {
+pub(super) async fn run(
+    config: Config,
+    scratch: Scratch,
+    link: Link,
+    mut orders: mpsc::Receiver<Order>,
+    reports: mpsc::Sender<Report>,
+) {
     let mut actor = Actor {
         config: Arc::new(config),
+        scratch: Arc::new(scratch),
         link: Some(link),
         to_stage: VecDeque::new(),
         staging_jobs: 0,
@@ -186,13 +195,13 @@ impl Actor {
             // Few launches are spread over the jobs, many fill them.
             let count = self.to_stage.len().div_ceil(STAGING_JOBS_MAX).min(STAGED_AT_ONCE);
             let launches: Vec<Launch> = self.to_stage.drain(..count).collect();
-            let config = self.config.clone();
+            let (config, scratch) = (self.config.clone(), self.scratch.clone());
             self.staging_jobs += 1;
             self.jobs.spawn_blocking(move || {
                 let stage = |launch: Launch| {
                     // The low bits of a UUIDv7 are random.
                     let stage = Uuid::now_v7().as_u128() as u32;
-                    staging::stage(&config.state_dir, &config.environment, &launch, stage)
+                    staging::stage(&config.state_dir, &scratch, &config.environment, &launch, stage)
                         .map_err(|error| Box::new((launch, error)))
                 };
                 Done::Staged(launches.into_iter().map(stage).collect())
@@ -384,10 +393,10 @@ impl Actor {
         if stages.is_empty() {
             return;
         }
-        let config = self.config.clone();
+        let scratch = self.scratch.clone();
         self.jobs.spawn_blocking(move || {
             for (attempt, stage) in stages {
-                if let Err(error) = staging::clear(&config.state_dir, attempt, stage) {
+                if let Err(error) = scratch.clear(attempt, stage) {
                     tracing::warn!(%error, attempt.id = %attempt, "cannot remove a working directory");
                 }
             }
@@ -400,9 +409,9 @@ impl Actor {
             return;
         }
         let open: HashSet<Uuid> = self.known.keys().chain(self.unconfirmed.keys()).copied().collect();
-        let config = self.config.clone();
+        let scratch = self.scratch.clone();
         self.jobs.spawn_blocking(move || {
-            match staging::clear_leftovers(&config.state_dir, |attempt| open.contains(&attempt)) {
+            match scratch.clear_leftovers(|attempt| open.contains(&attempt)) {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "removed old working directories"),
                 Err(error) => tracing::warn!(%error, "cannot remove old working directories"),

@@ -69,9 +69,15 @@ async fn connect(state_dir: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd())).await
 }
 
-/// Nobody listens, or too many knock at once.
+/// Nobody listens, too many knock at once, or the host died at that moment.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::WouldBlock
+    )
 }
 
 async fn greet(stream: UnixStream, config: &Config) -> Result<Link, Error> {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, time::Duratio
 use gridflow_core::{AttemptId, InstallationId, NodeId, RunKey};
 use tokio::sync::mpsc;
 
-use super::{environment, launch::Launch, report::Report};
+use super::{environment, launch::Launch, report::Report, scratch::Scratch};
 
 /// Calls of the handle that wait for the executor.
 const ORDERS_MAX: usize = 1024;
@@ -81,9 +81,11 @@ impl LocalExecutor {
     pub async fn connect_or_start(config: Config) -> Result<(Handle, mpsc::Receiver<Report>), Error> {
         let config = Config { environment: environment::allowed(&config.environment), ..config };
         let link = link::connect_or_start(&config).await?;
+        let scratch = Scratch::open(&config.state_dir)
+            .map_err(|source| Error::StateDir { dir: config.state_dir.clone(), source })?;
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
         let (reports, report_queue) = mpsc::channel(REPORTS_MAX);
-        tokio::spawn(actor::run(config, link, order_queue, reports));
+        tokio::spawn(actor::run(config, scratch, link, order_queue, reports));
         Ok((Handle { orders }, report_queue))
     }
 }
