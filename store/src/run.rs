@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use gridflow_core::{
-    DagId, DagVersionId, DataInterval, NewRun, QueuedRun, RunId, RunKey, RunState, RunWrite, TaskInstanceKey, Timestamp,
+    DagId, DagVersionId, DataInterval, FinishedRunRow, NewRun, QueuedRun, RunId, RunKey, RunState, RunWrite,
+    TaskInstanceKey, Timestamp,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -160,6 +161,31 @@ pub async fn find(conn: &mut PgConnection, dag: &DagId, run_id: &RunId) -> Resul
             .fetch_optional(conn)
             .await?;
     Ok(key.map(RunKey))
+}
+
+/// The newest finished runs of each DAG, by (run after, key), as many as asked for it.
+pub async fn newest_finished(
+    conn: &mut PgConnection,
+    wanted: &[(DagId, u32)],
+) -> Result<Vec<(DagId, FinishedRunRow)>, Error> {
+    let rows = sqlx::query!(
+        "SELECT r.dag_id, r.id, r.run_after, r.state
+         FROM unnest($1::text[], $2::bigint[]) AS t (dag_id, wanted)
+         CROSS JOIN LATERAL (
+             SELECT dag_id, id, run_after, state FROM dag_run
+             WHERE dag_run.dag_id = t.dag_id AND state IN ('success', 'failed')
+             ORDER BY run_after DESC, id DESC
+             LIMIT t.wanted) AS r",
+        &wanted.iter().map(|(dag, _)| dag.as_str().to_owned()).collect::<Vec<_>>(),
+        &wanted.iter().map(|(_, count)| i64::from(*count)).collect::<Vec<_>>(),
+    )
+    .fetch_all(conn)
+    .await?;
+    let decode = |dag_id: String, id: Uuid, run_after: Timestamp, state: String| {
+        let at = Row { table: "dag_run", key: &id };
+        Ok((at.dag_id(&dag_id)?, FinishedRunRow { run: RunKey(id), run_after, state: at.run_state(&state)? }))
+    };
+    rows.into_iter().map(|row| decode(row.dag_id, row.id, row.run_after, row.state)).collect()
 }
 
 /// Inserts the runs that a turn creates, in the state that it leaves them in.

@@ -80,9 +80,14 @@ impl Postgres {
 
     /// Makes an empty database and returns its URL (over TCP on loopback).
     pub fn create_database(&self) -> Result<String> {
+        self.create_database_from("template1")
+    }
+
+    /// Makes a copy of a database that nobody is connected to, and returns its URL.
+    pub fn create_database_from(&self, template: &str) -> Result<String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.psql("postgres", &format!("CREATE DATABASE {name}"))?;
+        self.psql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}"))?;
         Ok(self.url(&name))
     }
 

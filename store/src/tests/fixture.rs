@@ -11,6 +11,7 @@ use gridflow_core::{
 use gridflow_testkit::postgres::Postgres;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::{
@@ -29,10 +30,22 @@ pub async fn fixture() -> Fixture {
 }
 
 pub async fn fixture_with(options: Options) -> Fixture {
-    let url = Postgres::shared().create_database().unwrap();
+    let template = TEMPLATE.get_or_init(migrated).await;
+    let url = Postgres::shared().create_database_from(template).unwrap();
     let database = connect(&url, Options { durability: Durability::NotNeeded, ..options }).await.unwrap();
-    migrate(&database, now()).await.unwrap();
     Fixture { url, database }
+}
+
+/// A migrated database that the others are copied from.
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+async fn migrated() -> String {
+    let url = Postgres::shared().create_database().unwrap();
+    let database = connect(&url, Options { durability: Durability::NotNeeded, ..Options::default() }).await.unwrap();
+    migrate(&database, now()).await.unwrap();
+    // A database that somebody is connected to can't be copied.
+    database.pool().close().await;
+    url.rsplit('/').next().unwrap().to_owned()
 }
 
 impl Fixture {
@@ -231,8 +244,4 @@ pub fn publication(dags: Vec<PublishDag>) -> Publication {
 
 pub async fn published(leader: &mut Leader, dags: Vec<PublishDag>) -> Vec<Published> {
     publish(leader, &publication(dags), now()).await.unwrap()
-}
-
-pub async fn count(conn: &mut PgConnection, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
 }
