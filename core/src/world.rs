@@ -282,6 +282,11 @@ impl Shared {
 }
 
 impl World {
+    /// Whether a DAG is paused; one never heard of is not.
+    pub fn is_paused(&self, dag: &DagId) -> bool {
+        self.shared.dag_by_id.get(dag).is_some_and(|ix| self.shared.dags[ix.0 as usize].is_paused)
+    }
+
     /// The task instance of an attempt whose processes are not known to be gone.
     pub fn task_instance_of(&self, run: RunKey, attempt: crate::AttemptId) -> Option<TaskInstanceKey> {
         let run = self.runs.get(&run)?;

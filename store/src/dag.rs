@@ -46,19 +46,31 @@ pub async fn current(conn: &mut PgConnection, dag: &DagId) -> Result<Option<Curr
     }))
 }
 
-/// The version hashes of all present DAGs: lets a loader skip what is published already.
-pub async fn hashes(conn: &mut PgConnection) -> Result<Vec<(DagId, crate::blob::BlobHash)>, Error> {
+/// What is published of a DAG: lets a loader see what differs from its folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    pub dag: DagId,
+    pub version: DagVersionId,
+    /// Relative to the bundle.
+    pub file: String,
+    /// Over the YAML and every file it refers to.
+    pub hash: crate::blob::BlobHash,
+}
+
+/// All DAGs that are in the bundle now.
+pub async fn live(conn: &mut PgConnection) -> Result<Vec<Live>, Error> {
     let rows = sqlx::query!(
-        "SELECT d.dag_id, v.hash FROM dag AS d JOIN dag_version AS v ON v.id = d.current_version_id
-         WHERE d.removed_at IS NULL"
+        "SELECT d.dag_id, d.file, v.id, v.hash FROM dag AS d JOIN dag_version AS v ON v.id = d.current_version_id
+         WHERE d.removed_at IS NULL AND d.workspace_id = 1"
     )
     .fetch_all(conn)
     .await?;
-    let decode = |dag_id: String, hash: Vec<u8>| {
+    let decode = |dag_id: String, file: String, version, hash: Vec<u8>| {
         let at = Row { table: "dag", key: &dag_id };
-        Ok((at.dag_id(&dag_id)?, at.known("hash", hash.try_into().ok())?))
+        let hash = at.known("hash", hash.try_into().ok())?;
+        Ok(Live { dag: at.dag_id(&dag_id)?, version: DagVersionId(version), file, hash })
     };
-    rows.into_iter().map(|row| decode(row.dag_id, row.hash)).collect()
+    rows.into_iter().map(|row| decode(row.dag_id, row.file, row.id, row.hash)).collect()
 }
 
 /// Moves the schedules' cursors of a turn.

@@ -3,7 +3,8 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    Connection, PgConnection, PgPool,
+    Connection, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -54,7 +55,15 @@ pub struct Database {
     pool: PgPool,
 }
 
+/// A connection for reads beside the leader's turns, kept for a whole term.
+pub type Reader = PoolConnection<Postgres>;
+
 impl Database {
+    /// A connection of the pool, until it is dropped.
+    pub async fn reader(&self) -> Result<Reader, Error> {
+        Ok(self.pool.acquire().await?)
+    }
+
     /// The connections that handlers, triggers and readers share.
     pub fn pool(&self) -> &PgPool {
         &self.pool

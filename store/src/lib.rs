@@ -36,7 +36,7 @@ mod text;
 pub mod transition_log;
 pub mod xcom;
 
-pub use database::{Database, Durability, Options, connect};
+pub use database::{Database, Durability, Options, Reader, connect};
 pub use error::{Error, Inconsistency, Refusal};
 pub use leader::{Candidate, Election, Leader};
 pub use migration::{migrate, schema_version, schema_version_needed};

@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use crate::{Error, decode::Row, error::expect_rows, text::clean};
 
+/// The name of what a task returns.
+pub const RETURN_VALUE: &str = "return_value";
+
 /// An output as its downstreams read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Xcom {
