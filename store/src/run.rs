@@ -160,33 +160,6 @@ pub async fn get_queued(conn: &mut PgConnection, key: RunKey) -> Result<Option<Q
     Ok(run.filter(|run| run.state == RunState::Queued).map(|run| run.queued))
 }
 
-/// A run that is over, as far as counting failures in a row needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finished {
-    pub key: RunKey,
-    pub run_after: Timestamp,
-    pub state: RunState,
-}
-
-/// The newest finished runs of a DAG, by (run after, key), newest first.
-pub async fn newest_finished(conn: &mut PgConnection, dag: &DagId, limit: u32) -> Result<Vec<Finished>, Error> {
-    let rows = sqlx::query!(
-        "SELECT id, run_after, state FROM dag_run
-         WHERE dag_id = $1 AND state IN ('success', 'failed')
-         ORDER BY run_after DESC, id DESC
-         LIMIT $2",
-        dag.as_str(),
-        i64::from(limit),
-    )
-    .fetch_all(conn)
-    .await?;
-    let decode = |id: Uuid, run_after, state: &str| {
-        let state = Row { table: "dag_run", key: &id }.run_state(state)?;
-        Ok(Finished { key: RunKey(id), run_after, state })
-    };
-    rows.into_iter().map(|row| decode(row.id, row.run_after, &row.state)).collect()
-}
-
 /// The key of a run by its DAG and name.
 pub async fn find(conn: &mut PgConnection, dag: &DagId, run_id: &RunId) -> Result<Option<RunKey>, Error> {
     let key =
