@@ -219,9 +219,12 @@ async fn a_client_that_does_not_read_is_disconnected_and_stops_nobody() {
     let bench = Bench::new();
     let mut client = bench.client().await;
     let mut slow = UnixStream::connect(bench.path("host.sock")).unwrap();
-    say(&mut slow, &serde_json::json!({"Hello": {
-        "protocol": 1, "installation": bench.config.installation.0, "node": bench.config.node.0, "linger_ms": 200
-    }}));
+    say(
+        &mut slow,
+        &serde_json::json!({"Hello": {
+            "protocol": 1, "installation": bench.config.installation.0, "node": bench.config.node.0, "linger_ms": 200
+        }}),
+    );
     // Every one of these is answered with a record of some 200 bytes.
     let cancel = serde_json::json!({"attempt": Uuid::nil(), "run": Uuid::nil()});
     let flood = serde_json::json!({"Cancel": {"attempts": vec![cancel; 30_000]}});

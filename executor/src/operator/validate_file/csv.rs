@@ -179,21 +179,20 @@ impl<'a> Layout<'a> {
         let mut is_text = true;
         for (column, field) in self.columns.iter().zip(&self.places) {
             let Some(field) = field.and_then(|field| record.get(field)) else { continue };
-            let name = column.name.as_str();
             let Ok(text) = std::str::from_utf8(field) else {
                 is_text = false;
                 let text = String::from_utf8_lossy(field);
-                findings.add(Rule::Form, || Finding::value(Rule::Form, place, name, &text, "is not UTF-8"));
+                findings.add(Rule::Form, || Finding::value(Rule::Form, place, column, &text));
                 continue;
             };
-            if schema.null_values.contains(text) {
+            if schema.is_null(text) {
                 if !column.is_nullable {
-                    findings.add(Rule::Required, || Finding::value(Rule::Required, place, name, text, "has no value"));
+                    findings.add(Rule::Required, || Finding::value(Rule::Required, place, column, text));
                 }
                 continue;
             }
-            if let Some(fault) = value::check_text(column, text) {
-                findings.add(fault.rule, || Finding::value(fault.rule, place, name, text, fault.message));
+            if let Some(rule) = value::check_text(column, text) {
+                findings.add(rule, || Finding::value(rule, place, column, text));
             }
         }
         is_text
@@ -201,7 +200,7 @@ impl<'a> Layout<'a> {
 
     fn text<'r>(&self, record: &'r ByteRecord, column: usize, schema: &Schema) -> Option<&'r str> {
         let text = std::str::from_utf8(record.get(self.places[column]?)?).ok()?;
-        (!schema.null_values.contains(text)).then_some(text)
+        (!schema.is_null(text)).then_some(text)
     }
 }
 

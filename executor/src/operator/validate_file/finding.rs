@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
+use super::{schema::Column, value};
+
 /// A value in a finding is for recognising it, not for reading it.
 const VALUE_CHARS_MAX: usize = 80;
 
@@ -83,8 +85,9 @@ impl Finding {
     }
 
     /// About one value.
-    pub fn value(rule: Rule, place: Place, column: &str, value: &str, message: impl Into<String>) -> Self {
-        Self { column: Some(column.to_owned()), value: Some(cut(value)), ..Self::row(rule, place, message) }
+    pub fn value(rule: Rule, place: Place, column: &Column, value: &str) -> Self {
+        let words = value::message(column, rule, value);
+        Self { column: Some(column.name.clone()), value: Some(cut(value)), ..Self::row(rule, place, words) }
     }
 }
 

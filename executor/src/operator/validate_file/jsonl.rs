@@ -62,6 +62,11 @@ pub(super) fn check(path: &Path, schema: &Schema, findings: &mut Findings) -> Re
     Ok((reader.into_inner().finish()?, place.row))
 }
 
+/// A value as a message shows it: where its type is wrong, quotes matter.
+fn quoted(rule: Rule, value: &Value) -> String {
+    if rule == Rule::Type { value.to_string() } else { value::text_of(value).into_owned() }
+}
+
 fn why_no_object(line: &[u8], error: &serde_json::Error) -> String {
     if std::str::from_utf8(line).is_err() {
         return "the line is not UTF-8".to_owned();
@@ -75,20 +80,19 @@ fn why_no_object(line: &[u8], error: &serde_json::Error) -> String {
 fn check_row(object: &Map<String, Value>, schema: &Schema, place: Place, findings: &mut Findings) {
     let Some(columns) = schema.columns.as_deref() else { return };
     for column in columns {
-        let name = column.name.as_str();
-        match object.get(name) {
-            None if column.is_required => {
-                findings.add(Rule::Required, || Finding::value(Rule::Required, place, name, "", "is not there"));
-            }
+        match object.get(&column.name) {
+            None if column.is_required => findings.add(Rule::Required, || {
+                let absent = Finding::value(Rule::Required, place, column, "");
+                Finding { value: None, message: "is not there".to_owned(), ..absent }
+            }),
             None => {}
             Some(Value::Null) if column.is_nullable => {}
             Some(Value::Null) => {
-                findings.add(Rule::Required, || Finding::value(Rule::Required, place, name, "null", "has no value"));
+                findings.add(Rule::Required, || Finding::value(Rule::Required, place, column, "null"));
             }
             Some(value) => {
-                if let Some(fault) = value::check_json(column, value) {
-                    let text = value::text_of(value);
-                    findings.add(fault.rule, || Finding::value(fault.rule, place, name, &text, fault.message));
+                if let Some(rule) = value::check_json(column, value) {
+                    findings.add(rule, || Finding::value(rule, place, column, &quoted(rule, value)));
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! Strict unless told otherwise: a column is required, its values may not be null, and a column that
 //! the schema does not name is an error.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{fs, path::Path};
 
 use regex::Regex;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub struct Schema {
     pub(super) columns: Option<Vec<Column>>,
     pub(super) unknown_columns: UnknownColumns,
     /// Texts that mean null in a CSV file.
-    pub(super) null_values: HashSet<String>,
+    null_values: Vec<String>,
     /// Columns, by index, that no two rows may have the same values in.
     pub(super) unique: Vec<Vec<usize>>,
     min_rows: Option<u64>,
@@ -63,7 +63,7 @@ impl Default for Schema {
         Self {
             columns: None,
             unknown_columns: UnknownColumns::Ignore,
-            null_values: HashSet::from([String::new()]),
+            null_values: vec![String::new()],
             unique: Vec::new(),
             min_rows: None,
             max_rows: None,
@@ -90,6 +90,11 @@ impl Schema {
         let wrong = |message: String| Error::Schema { name: name.to_owned(), message };
         let raw: RawSchema = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
         raw.compile().map_err(wrong)
+    }
+
+    /// Whether a text of a CSV file means that there is no value. There are one to three such texts.
+    pub(super) fn is_null(&self, text: &str) -> bool {
+        self.null_values.iter().any(|it| it == text)
     }
 
     pub(super) fn check_row_count(&self, rows: u64, findings: &mut Findings) {
@@ -200,7 +205,7 @@ impl RawSchema {
         Ok(Schema {
             columns: Some(columns),
             unknown_columns: self.unknown_columns,
-            null_values: self.null_values.map_or_else(|| HashSet::from([String::new()]), HashSet::from_iter),
+            null_values: self.null_values.unwrap_or_else(|| vec![String::new()]),
             unique,
             min_rows: self.min_rows,
             max_rows: self.max_rows,

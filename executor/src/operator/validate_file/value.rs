@@ -40,13 +40,6 @@ pub(super) enum Cell<'a> {
     Timestamp(DateTime<Utc>),
 }
 
-/// What is wrong with a value.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub rule: Rule,
-    pub message: String,
-}
-
 impl Kind {
     pub fn date(format: Option<String>) -> Result<Self, String> {
         let format = format.unwrap_or_else(|| "%Y-%m-%d".to_owned());
@@ -69,20 +62,42 @@ impl Kind {
     }
 }
 
-/// Checks a value of a CSV file.
-pub(super) fn check_text(column: &Column, text: &str) -> Option<Fault> {
+/// The rule that a value of a CSV file breaks, if it breaks one.
+pub(super) fn check_text(column: &Column, text: &str) -> Option<Rule> {
     match parse_text(&column.kind, text) {
-        Some(cell) => check_rules(column, &cell, text),
-        None => Some(type_fault(&column.kind, text)),
+        Some(cell) => broken_rule(column, &cell, text),
+        None => Some(Rule::Type),
     }
 }
 
-/// Checks a value of a JSON line; it is not null.
-pub(super) fn check_json(column: &Column, value: &Value) -> Option<Fault> {
+/// The rule that a value of a JSON line breaks; the value is not null.
+pub(super) fn check_json(column: &Column, value: &Value) -> Option<Rule> {
     match parse_json(&column.kind, value) {
-        Some(cell) => check_rules(column, &cell, &text_of(value)),
-        None => Some(type_fault(&column.kind, &value.to_string())),
+        Some(cell) => broken_rule(column, &cell, &text_of(value)),
+        None => Some(Rule::Type),
     }
+}
+
+/// Puts into words that a value breaks a rule. Apart from the check, because a file may have millions
+/// of errors and a person reads twenty.
+pub(super) fn message(column: &Column, rule: Rule, value: &str) -> String {
+    let kind = &column.kind;
+    let bound = |bound: &Option<Cell<'static>>| bound.as_ref().map(|it| show(it, kind)).unwrap_or_default();
+    let what = match rule {
+        Rule::Type => type_in_words(kind),
+        Rule::Min => format!("below {}", bound(&column.min)),
+        Rule::Max => format!("above {}", bound(&column.max)),
+        Rule::Length => length_in_words(column, value),
+        Rule::Enum => format!("none of {}", allowed_in_words(column)),
+        Rule::Pattern => {
+            let pattern = column.pattern.as_ref().map(|it| &it.as_str()[4..it.as_str().len() - 2]);
+            return format!("`{}` does not match `{}`", cut(value), pattern.unwrap_or_default());
+        }
+        Rule::Form => return "is not UTF-8".to_owned(),
+        Rule::Required => return "has no value".to_owned(),
+        Rule::Checksum | Rule::Columns | Rule::Unique | Rule::Rows => rule.as_str().to_owned(),
+    };
+    format!("`{}` is {what}", cut(value))
 }
 
 /// A JSON value as text: strings without their quotes.
@@ -107,7 +122,7 @@ pub(super) fn bound(kind: &Kind, value: &Value) -> Result<Cell<'static>, String>
         Some(Cell::Boolean(it)) => Ok(Cell::Boolean(it)),
         Some(Cell::Date(it)) => Ok(Cell::Date(it)),
         Some(Cell::Timestamp(it)) => Ok(Cell::Timestamp(it)),
-        None => Err(type_fault(kind, &value.to_string()).message),
+        None => Err(format!("`{}` is {}", cut(&value.to_string()), type_in_words(kind))),
     }
 }
 
@@ -170,35 +185,31 @@ fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z").ok().map(|it| it.to_utc())
 }
 
-fn check_rules(column: &Column, cell: &Cell<'_>, text: &str) -> Option<Fault> {
-    let quoted = || cut(text);
-    let fault = |rule, message| Some(Fault { rule, message });
-    if let Some(min) = column.min.as_ref().filter(|min| cell < *min) {
-        return fault(Rule::Min, format!("`{}` is below {}", quoted(), show(min, &column.kind)));
+fn broken_rule(column: &Column, cell: &Cell<'_>, text: &str) -> Option<Rule> {
+    if column.min.as_ref().is_some_and(|min| cell < min) {
+        Some(Rule::Min)
+    } else if column.max.as_ref().is_some_and(|max| max < cell) {
+        Some(Rule::Max)
+    } else if column.min_length.is_some_and(|min| !has_chars(text, min))
+        || column.max_length.is_some_and(|max| has_chars(text, max + 1))
+    {
+        Some(Rule::Length)
+    } else if column.allowed.as_ref().is_some_and(|allowed| !allowed.contains(cell)) {
+        Some(Rule::Enum)
+    } else if column.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(text)) {
+        Some(Rule::Pattern)
+    } else {
+        None
     }
-    if let Some(max) = column.max.as_ref().filter(|max| cell > *max) {
-        return fault(Rule::Max, format!("`{}` is above {}", quoted(), show(max, &column.kind)));
-    }
-    if let Some(min) = column.min_length.filter(|min| text.chars().nth(min.saturating_sub(1)).is_none() && 0 < *min) {
-        return fault(Rule::Length, format!("`{}` is shorter than {min} characters", quoted()));
-    }
-    if let Some(max) = column.max_length.filter(|max| text.chars().nth(*max).is_some()) {
-        return fault(Rule::Length, format!("`{}` is longer than {max} characters", quoted()));
-    }
-    if let Some(allowed) = column.allowed.as_ref().filter(|allowed| !allowed.contains(cell)) {
-        let values: Vec<_> = allowed.iter().take(10).map(|it| format!("`{}`", show(it, &column.kind))).collect();
-        let more = if 10 < allowed.len() { ", …" } else { "" };
-        return fault(Rule::Enum, format!("`{}` is none of {}{more}", quoted(), values.join(", ")));
-    }
-    if let Some(pattern) = column.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
-        let pattern = &pattern.as_str()[4..pattern.as_str().len() - 2];
-        return fault(Rule::Pattern, format!("`{}` does not match `{pattern}`", quoted()));
-    }
-    None
 }
 
-fn type_fault(kind: &Kind, text: &str) -> Fault {
-    let what = match kind {
+/// Whether a text has at least so many characters; looks no further.
+fn has_chars(text: &str, count: usize) -> bool {
+    count == 0 || text.chars().nth(count - 1).is_some()
+}
+
+fn type_in_words(kind: &Kind) -> String {
+    match kind {
         Kind::Integer => "no integer".to_owned(),
         Kind::Number => "no number".to_owned(),
         Kind::String => "no string".to_owned(),
@@ -206,8 +217,22 @@ fn type_fault(kind: &Kind, text: &str) -> Fault {
         Kind::Date { format } => format!("no date like `{format}`"),
         Kind::Timestamp { format: None } => "no timestamp like `2025-01-31T12:00:00Z`".to_owned(),
         Kind::Timestamp { format: Some(format) } => format!("no timestamp like `{format}`"),
-    };
-    Fault { rule: Rule::Type, message: format!("`{}` is {what}", cut(text)) }
+    }
+}
+
+fn length_in_words(column: &Column, value: &str) -> String {
+    match (column.min_length, column.max_length) {
+        (Some(min), _) if !has_chars(value, min) => format!("shorter than {min} characters"),
+        (_, max) => format!("longer than {} characters", max.unwrap_or_default()),
+    }
+}
+
+fn allowed_in_words(column: &Column) -> String {
+    /// More than this nobody compares by eye.
+    const SHOWN_MAX: usize = 10;
+    let allowed = column.allowed.as_deref().unwrap_or_default();
+    let shown: Vec<_> = allowed.iter().take(SHOWN_MAX).map(|it| format!("`{}`", show(it, &column.kind))).collect();
+    format!("{}{}", shown.join(", "), if SHOWN_MAX < allowed.len() { ", …" } else { "" })
 }
 
 fn show(cell: &Cell<'_>, kind: &Kind) -> String {
