@@ -93,8 +93,9 @@ fn lower(path: &str, root: &Node, cx: &mut Cx<'_>) -> Option<CompiledDag> {
         return None;
     };
     let mut fields = Fields::new(root, map, cx);
-    let keys = DagKeys::read_fields(&mut fields, cx)?;
+    let keys = DagKeys::read_fields(&mut fields, cx);
     fields.finish("a DAG", cx);
+    let keys = keys?;
     let id = dag_id(path, &keys, cx);
     let timetable = timetable(&keys, map, cx);
     for pattern in &keys.files.0 {
@@ -102,7 +103,8 @@ fn lower(path: &str, root: &Node, cx: &mut Cx<'_>) -> Option<CompiledDag> {
     }
 
     let tasks_span = map.get("tasks").map_or(cx.head(root), |entry| entry.key_span);
-    let is_broken = map.get("tasks").is_some_and(|entry| entry.value.map().is_none() && !entry.value.is_null());
+    let is_broken = map.get("tasks").is_some_and(|entry| entry.value.map().is_none() && !entry.value.is_null())
+        || cx.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::KeyNotText);
     let defaults = keys.defaults.clone().unwrap_or_else(TaskDefaults::none);
     let outer = TaskDefaults { env: None, ..TaskDefaults::none() };
     let base = defaults.over(&TaskDefaults { env: keys.env.clone(), ..outer });
@@ -204,13 +206,11 @@ fn check_settings(task: &FlatTask, keys: &DagKeys, cx: &mut Cx<'_>) {
 /// `map:` fills params, so it names params.
 fn check_trigger_params(triggers: &Triggers, params: &Params, cx: &mut Cx<'_>) {
     for trigger in &triggers.others {
-        for (name, _) in trigger.map.iter().filter(|(name, _)| !params.0.contains_key(name)) {
-            cx.report(
-                Code::UnknownParam,
-                trigger.span,
-                format!("`map` of trigger `{}` fills the param `{name}`, which does not exist", trigger.name),
-            )
-            .help = crate::suggest::did_you_mean(name, params.0.keys().map(String::as_str));
+        for (name, _, span) in trigger.map.0.iter().filter(|(name, ..)| !params.0.contains_key(name)) {
+            let help = crate::suggest::did_you_mean(name, params.0.keys().map(String::as_str))
+                .unwrap_or_else(|| format!("declare it: `params: {{{name}: {{type: string}}}}`"));
+            cx.report(Code::UnknownParam, *span, format!("`map` fills the param `{name}`, which does not exist"))
+                .help = Some(help);
         }
     }
 }

@@ -29,7 +29,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use code::Code;
+pub use code::{Code, Page, UnknownCode};
 pub use compile::{Compilation, compile};
 pub use compiled::{CompiledDag, TaskSettings};
 pub use dag::{

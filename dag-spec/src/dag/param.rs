@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     code::Code,
-    read::{Cx, Definitions, OneOrMany, Prose, Read, Shape, Spanned, named, read_map, spec},
+    read::{Cx, Definitions, OneOrMany, Pattern, Prose, Read, Shape, named, read_map, spec},
     source::Span,
     suggest,
     yaml::{self, Node, NodeKind},
@@ -52,16 +52,6 @@ pub enum Format {
     Duration,
 }
 
-/// A regular expression, kept with its text.
-#[derive(Debug, Clone)]
-pub struct Pattern(pub regex::Regex);
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
-}
-
 /// Why a value is none of its param.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("param `{name}`: {reason}")]
@@ -105,7 +95,7 @@ spec! {
         /// The most characters or items.
         pub max_length as "maxLength": Option<u32>,
         /// A regular expression that a text must match.
-        pub pattern: Option<Spanned<String>>,
+        pub pattern: Option<Pattern>,
         /// What a text must be: `date`, `date-time` or `duration`.
         pub format: Option<Format>,
         /// A name for people.
@@ -200,13 +190,6 @@ fn param(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<Param> {
         return Some(Param { types, default: Some(default), span, ..Param::default() });
     }
     let keys: ParamKeys = read_map(node, "a param", cx)?;
-    let pattern = keys.pattern.and_then(|text| match regex::Regex::new(&text.value) {
-        Ok(regex) => Some(Pattern(regex)),
-        Err(error) => {
-            cx.report(Code::BadPattern, text.span, format!("`{}` is no regular expression: {error}", text.value));
-            None
-        }
-    });
     let mut param = Param {
         types: keys.r#type.0,
         default: keys.default.map(|literal| literal.0),
@@ -216,7 +199,7 @@ fn param(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<Param> {
         maximum: keys.maximum,
         min_length: keys.min_length,
         max_length: keys.max_length,
-        pattern,
+        pattern: keys.pattern,
         format: keys.format,
         span,
     };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::ScheduleSpec;
 use crate::{
     code::Code,
-    read::{Cx, Definitions, OneOrMany, Read, Shape, Spanned, named, read_map, spec},
+    read::{Cx, Definitions, OneOrMany, Read, Shape, Size, Spanned, named, read_map, spec},
     source::Span,
     template::{RenderError, Renderer, Template, Tree},
     yaml::{Map as YamlMap, Node, NodeKind},
@@ -27,7 +27,7 @@ pub struct TriggerSpec {
     pub name: String,
     pub on_pause: OnPause,
     pub filter: Option<Template>,
-    pub map: Vec<(String, Tree)>,
+    pub map: ParamMap,
     pub kind: TriggerKind,
     pub span: Span,
 }
@@ -48,6 +48,10 @@ pub struct FileTrigger {
     /// Endings of file names; any of them will do. None: every file.
     pub suffix: Vec<String>,
     pub recursive: bool,
+    /// In bytes; [`crate::CompiledDag::map_event`] ignores files that are smaller …
+    pub min_size: Option<Size>,
+    /// … or larger.
+    pub max_size: Option<Size>,
     /// A file is ripe when its size has not changed for so long …
     pub stable_for: Duration,
     /// … or, where this is set, when a file of its name and this ending lies beside it.
@@ -113,6 +117,10 @@ spec! {
         pub suffix: OneOrMany<String>,
         /// Whether folders inside are watched, too.
         pub recursive: bool = "false",
+        /// Smaller files start no run: `1` leaves out empty ones.
+        pub min_size: Option<Size>,
+        /// Larger files start no run.
+        pub max_size: Option<Size>,
         /// When a file is complete.
         pub ripen: Option<RipenKeys>,
         /// When two sightings are one event: `path` (same path, size, time and inode) or `content`.
@@ -269,12 +277,14 @@ fn file(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<TriggerSpec> {
         name: keys.name.map_or_else(|| "file".to_owned(), |name| name.value),
         on_pause: keys.on_pause,
         filter: keys.filter,
-        map: keys.map.unwrap_or_default().0.into_iter().map(|(name, value, _)| (name, value)).collect(),
+        map: keys.map.unwrap_or_default(),
         kind: TriggerKind::File(FileTrigger {
             path: keys.path.value,
             glob: keys.glob.0.into_iter().map(|glob| glob.value).collect(),
             suffix: keys.suffix.0,
             recursive: keys.recursive,
+            min_size: keys.min_size,
+            max_size: keys.max_size,
             stable_for: ripen.stable_for,
             marker: ripen.marker,
             dedup: keys.dedup,
@@ -319,7 +329,7 @@ impl Triggers {
     pub fn templates(&self) -> Vec<Template> {
         let of = |trigger: &TriggerSpec| {
             let mut templates: Vec<_> = trigger.filter.iter().cloned().collect();
-            trigger.map.iter().for_each(|(_, value)| value.templates(&mut templates));
+            trigger.map.0.iter().for_each(|(_, value, _)| value.templates(&mut templates));
             templates
         };
         self.others.iter().flat_map(of).collect()
@@ -329,6 +339,18 @@ impl Triggers {
 impl TriggerSpec {
     /// What an event does, by `filter:` and `map:`.
     pub fn decide(&self, payload: &Value) -> Result<EventDecision, TriggerError> {
+        let TriggerKind::File(file) = &self.kind;
+        let size = payload.get("size").and_then(Value::as_u64);
+        if let (Some(size), Some(min)) = (size, file.min_size)
+            && size < min.0
+        {
+            return Ok(EventDecision::Ignore { reason: format!("{size} bytes are less than `min_size`") });
+        }
+        if let (Some(size), Some(max)) = (size, file.max_size)
+            && max.0 < size
+        {
+            return Ok(EventDecision::Ignore { reason: format!("{size} bytes are more than `max_size`") });
+        }
         let renderer = Renderer::over([("trigger", payload.clone())]);
         if let Some(filter) = &self.filter {
             let holds =
@@ -337,7 +359,7 @@ impl TriggerSpec {
                 return Ok(EventDecision::Ignore { reason: format!("filter `{}` does not hold", filter.text.trim()) });
             }
         }
-        let entries = self.map.iter().map(|(name, value)| Ok((name.clone(), value.render(&renderer)?)));
+        let entries = self.map.0.iter().map(|(name, value, _)| Ok((name.clone(), value.render(&renderer)?)));
         let conf = entries
             .collect::<Result<Map<_, _>, _>>()
             .map_err(|source| TriggerError::Map { name: self.name.clone(), source })?;

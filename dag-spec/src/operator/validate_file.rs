@@ -7,7 +7,7 @@ use super::{LOCAL, Launch, OperatorSpec, Outputs, Rendered};
 use crate::{
     code::Code,
     dag::Literal,
-    read::{Cx, Definitions, OneOrMany, Prose, Read, Shape, Spanned, named, read_map, spec},
+    read::{Cx, Definitions, OneOrMany, Pattern, Prose, Read, Shape, Spanned, named, read_map, spec},
     source::{Source, Span},
     template::{RenderError, Template},
     yaml::{self, Node, NodeKind},
@@ -95,7 +95,7 @@ spec! {
         /// The only values allowed.
         pub r#enum: Option<Vec<Literal>>,
         /// A regular expression that the whole value must match.
-        pub pattern: Option<Spanned<String>>,
+        pub pattern: Option<Pattern>,
         /// How a date or timestamp is written, as `strftime` has it.
         pub format: Option<String>,
     }
@@ -231,11 +231,6 @@ fn schema(node: &Node, cx: &mut Cx<'_>) -> Option<FileSchema> {
 }
 
 fn check_column(column: &Column, cx: &mut Cx<'_>) {
-    if let Some(pattern) = &column.pattern
-        && let Err(error) = regex::Regex::new(&pattern.value)
-    {
-        cx.report(Code::BadPattern, pattern.span, format!("`{}` is no regular expression: {error}", pattern.value));
-    }
     let numeric = matches!(column.r#type.0, "integer" | "number");
     let bounds = [("min", &column.min), ("max", &column.max)];
     for (key, bound) in bounds {
@@ -275,7 +270,7 @@ fn column_json(column: &Column) -> Value {
     set(&mut out, "min_length", column.min_length.map(Value::from));
     set(&mut out, "max_length", column.max_length.map(Value::from));
     set(&mut out, "enum", column.r#enum.as_ref().map(|values| values.iter().map(|value| value.0.clone()).collect()));
-    set(&mut out, "pattern", column.pattern.as_ref().map(|pattern| pattern.value.as_str().into()));
+    set(&mut out, "pattern", column.pattern.as_ref().map(|pattern| pattern.0.as_str().into()));
     set(&mut out, "format", column.format.as_deref().map(Value::from));
     Value::Object(out)
 }

@@ -53,15 +53,16 @@ pub struct Fields<'a> {
     span: Span,
     map: &'a Map,
     known: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     pub fn new(node: &Node, map: &'a Map, cx: &Cx<'_>) -> Self {
-        Self { span: cx.head(node), map, known: Vec::new() }
+        Self { span: cx.head(node), map, known: Vec::new(), missing: Vec::new() }
     }
 
     pub fn of(span: Span, map: &'a Map) -> Self {
-        Self { span, map, known: Vec::new() }
+        Self { span, map, known: Vec::new(), missing: Vec::new() }
     }
 
     /// The entry of a key, which is known from now on.
@@ -77,7 +78,7 @@ impl<'a> Fields<'a> {
             // A broken value was reported; with its default in its place the rest is checked, too.
             Some(entry) => T::read(&entry.value, cx).or_else(absent),
             None => absent().or_else(|| {
-                cx.report(Code::MissingKey, self.span, format!("the key `{name}` is missing"));
+                self.missing.push(name);
                 None
             }),
         }
@@ -88,8 +89,16 @@ impl<'a> Fields<'a> {
         self.map.entries.iter().map(|entry| entry.key.as_str()).filter(|key| !self.known.contains(key))
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that nobody asked for, and every key that is missing. One that is only
+    /// misspelt is reported once.
     pub fn finish(&self, what: &str, cx: &mut Cx<'_>) {
+        for name in &self.missing {
+            let misspelt =
+                self.unknown_keys().any(|key| suggest::nearest(key, self.known.iter().copied()) == Some(name));
+            if !misspelt {
+                cx.report(Code::MissingKey, self.span, format!("the key `{name}` is missing in {what}"));
+            }
+        }
         for entry in self.map.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {
             unknown_key(entry, what, &self.known, cx);
         }
@@ -98,6 +107,7 @@ impl<'a> Fields<'a> {
 
 pub fn unknown_key(entry: &Entry, what: &str, known: &[&str], cx: &mut Cx<'_>) {
     let help = suggest::did_you_mean(&entry.key, known.iter().copied())
+        .or_else(|| elsewhere(&entry.key).filter(|_| what == "a DAG"))
         .or_else(|| {
             (entry.key == "<<").then(|| "merge keys are not part of YAML 1.2; put common keys into `defaults:`".into())
         })
@@ -108,10 +118,25 @@ pub fn unknown_key(entry: &Entry, what: &str, known: &[&str], cx: &mut Cx<'_>) {
     cx.report(Code::UnknownKey, entry.key_span, format!("unknown key `{}` in {what}", entry.key)).help = Some(help);
 }
 
+/// A key of tasks at the top of the file.
+fn elsewhere(key: &str) -> Option<String> {
+    let of_tasks = crate::dag::TaskDefaults::fields(&mut Definitions::default());
+    of_tasks
+        .iter()
+        .any(|field| field.name == key)
+        .then(|| format!("`{key}` is a key of tasks; put it into `defaults:` to set it for all of them"))
+}
+
 /// Reads a node as a map of a spec, and nothing else in it.
 pub fn read_map<T: Spec>(node: &Node, what: &str, cx: &mut Cx<'_>) -> Option<T> {
     let Some(map) = node.map() else {
+        let mut definitions = Definitions::default();
+        let required: Vec<_> =
+            T::fields(&mut definitions).into_iter().filter(|field| field.required).map(|field| field.name).collect();
         cx.wrong_type(node, "a map");
+        if let (Some(last), false) = (cx.diagnostics.last_mut(), node.is_poisoned() || required.is_empty()) {
+            last.help = Some(format!("write {what} with its keys {}", suggest::list(required)));
+        }
         return None;
     };
     let mut fields = Fields::new(node, map, cx);

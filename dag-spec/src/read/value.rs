@@ -19,7 +19,7 @@ mod duration;
 mod size;
 
 pub use date::Date;
-pub use duration::{format_duration, parse_duration};
+pub use duration::parse_duration;
 pub use size::Size;
 
 /// A value and where it stands.
@@ -63,11 +63,7 @@ fn integer(node: &Node, min: i64, max: i64, cx: &mut Cx<'_>) -> Option<i64> {
     match node.scalar().map(|scalar| scalar.core()) {
         Some(Core::Integer(value)) if (min..=max).contains(&value) => Some(value),
         Some(Core::Integer(value)) => {
-            let range = if max == i64::from(u32::MAX) || max == i64::from(i32::MAX) {
-                format!("at least {min}")
-            } else {
-                format!("between {min} and {max}")
-            };
+            let range = if value < min { format!("at least {min}") } else { format!("at most {max}") };
             cx.report(Code::OutOfRange, node.span, format!("expected a number of {range}, found `{value}`"));
             None
         }
@@ -137,6 +133,36 @@ impl Read for String {
 
     fn shape(_: &mut Definitions) -> Shape {
         Shape::new("text", json!({ "type": ["string", "number", "boolean"] }))
+    }
+}
+
+/// A regular expression.
+#[derive(Debug, Clone)]
+pub struct Pattern(pub regex::Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Read for Pattern {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let text = text(node, cx)?;
+        match regex::Regex::new(text) {
+            Ok(regex) => Some(Self(regex)),
+            Err(error) => {
+                // The parser draws a picture; its last line says it.
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                cx.report(Code::BadPattern, node.span, format!("`{text}` is no regular expression: {reason}"));
+                None
+            }
+        }
+    }
+
+    fn shape(_: &mut Definitions) -> Shape {
+        Shape::new("regular expression", json!({ "type": "string", "format": "regex" }))
     }
 }
 
@@ -229,9 +255,8 @@ impl<T: Read> Read for Vec<T> {
         let NodeKind::List(items) = &node.kind else {
             return typed(node, "a list", None, cx);
         };
-        // Every item is read, so that every problem is reported.
-        let read: Vec<_> = items.iter().map(|item| T::read(item, cx)).collect();
-        read.into_iter().collect()
+        // Every item is read, so that every problem is reported; broken ones are left out.
+        Some(items.iter().filter_map(|item| T::read(item, cx)).collect())
     }
 
     fn shape(definitions: &mut Definitions) -> Shape {

@@ -90,8 +90,7 @@ impl Template {
             Ok(tree) => tree,
             Err(error) => {
                 let span = error.range().map_or(node.span, |range| place.span(range));
-                let detail = error.detail().unwrap_or("it cannot be read").to_owned();
-                cx.report(Code::TemplateSyntax, span, format!("template: {detail}"));
+                cx.report(Code::TemplateSyntax, span, syntax_message(error.detail().unwrap_or("it cannot be read")));
                 return None;
             }
         };
@@ -110,6 +109,15 @@ impl Template {
         let text = text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}")).unwrap_or(text);
         let text = text.strip_prefix(['-', '+']).unwrap_or(text);
         text.strip_suffix(['-', '+']).unwrap_or(text).trim()
+    }
+}
+
+fn syntax_message(detail: &str) -> String {
+    match detail {
+        "unexpected end of input, expected end of variable block" => "`{{` is not closed with `}}`".into(),
+        "unexpected end of input, expected end of block" => "a `{% … %}` block is not closed, or not ended".into(),
+        "unexpected `}`, expected end of variable block" => "`{{` is closed with `}}`, this is one `}`".into(),
+        other => format!("template: {other}"),
     }
 }
 

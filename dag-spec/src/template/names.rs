@@ -5,8 +5,6 @@ pub struct Variable {
     pub name: &'static str,
     pub doc: &'static str,
     pub attributes: Attributes,
-    /// Whether a shell may read it unquoted: dates and checked ids.
-    pub safe: bool,
 }
 
 /// What may follow a variable's name.
@@ -20,8 +18,8 @@ pub enum Attributes {
     Dag,
 }
 
-const fn variable(name: &'static str, attributes: Attributes, safe: bool, doc: &'static str) -> Variable {
-    Variable { name, doc, attributes, safe }
+const fn variable(name: &'static str, attributes: Attributes, doc: &'static str) -> Variable {
+    Variable { name, doc, attributes }
 }
 
 use Attributes::{Any, Dag, Date, None, These};
@@ -42,37 +40,33 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "ds",
         None,
-        true,
         "The logical date as `YYYY-MM-DD`, in the DAG's time zone. In a run that an event started: the date of `run_after`.",
     ),
-    variable("ds_nodash", None, true, "`ds` as `YYYYMMDD`."),
+    variable("ds_nodash", None, "`ds` as `YYYYMMDD`."),
     variable(
         "ts",
         None,
-        true,
         "The logical date in ISO 8601: `2025-01-31T06:00:00+00:00`. In a run that an event started: `run_after`.",
     ),
-    variable("ts_nodash", None, true, "`ts` as `20250131T060000`."),
-    variable("ts_nodash_with_tz", None, true, "`ts` as `20250131T060000+0000`."),
-    variable("logical_date", Date, true, "The logical date of the run. Not in runs without one."),
+    variable("ts_nodash", None, "`ts` as `20250131T060000`."),
+    variable("ts_nodash_with_tz", None, "`ts` as `20250131T060000+0000`."),
+    variable("logical_date", Date, "The logical date of the run. Not in runs without one."),
     variable(
         "data_interval_start",
         Date,
-        true,
         "The start of the data that the run is about. Not in runs without a logical date.",
     ),
     variable(
         "data_interval_end",
         Date,
-        true,
         "The end of the data that the run is about. Not in runs without a logical date.",
     ),
-    variable("run_after", Date, true, "The earliest instant at which the run could start. Every run has it."),
-    variable("run_id", None, true, "The id of the run."),
-    variable("try_number", None, true, "Which try of the task this is, from 1."),
-    variable("map_index", None, true, "The index of a mapped task instance, else -1."),
-    variable("start_date", Date, true, "When this try started."),
-    variable("task_instance_key_str", None, true, "`DAG__TASK__DATE`, as Airflow makes it."),
+    variable("run_after", Date, "The earliest instant at which the run could start. Every run has it."),
+    variable("run_id", None, "The id of the run."),
+    variable("try_number", None, "Which try of the task this is, from 1."),
+    variable("map_index", None, "The index of a mapped task instance, else -1."),
+    variable("start_date", Date, "When this try started."),
+    variable("task_instance_key_str", None, "`DAG__TASK__DATE`, as Airflow makes it."),
     variable(
         "dag",
         These(&[
@@ -83,7 +77,6 @@ pub const VARIABLES: &[Variable] = &[
             ("timezone", None),
             ("doc_md", None),
         ]),
-        false,
         "The DAG.",
     ),
     variable(
@@ -99,7 +92,6 @@ pub const VARIABLES: &[Variable] = &[
             ("run_after", Date),
             ("start_date", Date),
         ]),
-        false,
         "The run. `dag_run.conf` is what it was given.",
     ),
     variable(
@@ -112,21 +104,15 @@ pub const VARIABLES: &[Variable] = &[
             ("trigger_rule", None),
             ("doc_md", None),
         ]),
-        false,
         "The task.",
     ),
-    variable("ti", TASK_INSTANCE, false, "The task instance. `ti.xcom_pull(task_ids='a')` is the output of `a`."),
-    variable("task_instance", TASK_INSTANCE, false, "The same as `ti`."),
-    variable("params", Dag, false, "The params of the run: `params.NAME`."),
-    variable("tasks", Dag, false, "The outputs of tasks: `tasks.ID`, or `tasks['group.id']`."),
-    variable(
-        "trigger",
-        Dag,
-        false,
-        "What started the run: for a file trigger `trigger.path`, `trigger.name` and so on.",
-    ),
-    variable("var", These(&[("value", Any), ("json", Any)]), false, "Variables: `var.value.NAME`, `var.json.NAME`."),
-    variable("test_mode", None, true, "Whether the run is a test: always false."),
+    variable("ti", TASK_INSTANCE, "The task instance. `ti.xcom_pull(task_ids='a')` is the output of `a`."),
+    variable("task_instance", TASK_INSTANCE, "The same as `ti`."),
+    variable("params", Dag, "The params of the run: `params.NAME`."),
+    variable("tasks", Dag, "The outputs of tasks: `tasks.ID`, or `tasks['group.id']`."),
+    variable("trigger", Dag, "What started the run: for a file trigger `trigger.path`, `trigger.name` and so on."),
+    variable("var", These(&[("value", Any), ("json", Any)]), "Variables: `var.value.NAME`, `var.json.NAME`."),
+    variable("test_mode", None, "Whether the run is a test: always false."),
 ];
 
 /// What can be asked of a date.

@@ -2,7 +2,7 @@
 
 use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 
-use super::{VARIABLES, analyse::chain, locate::Locator};
+use super::{analyse::chain, locate::Locator};
 use crate::{
     code::Code,
     read::Cx,
@@ -145,31 +145,13 @@ impl Walk<'_, '_> {
         })
     }
 
+    /// Whether a name holds text from outside. Dates, ids and what the DAG file itself says do not.
     fn is_tainted_name(&self, root: &str, attribute: Option<&str>) -> bool {
-        match (root, attribute) {
-            (
-                "dag_run",
-                Some(
-                    "run_id"
-                    | "dag_id"
-                    | "run_type"
-                    | "logical_date"
-                    | "data_interval_start"
-                    | "data_interval_end"
-                    | "run_after"
-                    | "start_date",
-                ),
-            )
-            | (
-                "ti" | "task_instance",
-                Some("id" | "task_id" | "dag_id" | "run_id" | "try_number" | "map_index" | "start_date"),
-            )
-            | ("task", Some("task_id" | "retries" | "trigger_rule"))
-            | ("dag", Some("dag_id" | "timezone")) => false,
-            _ => match VARIABLES.iter().find(|variable| variable.name == root) {
-                Some(variable) => !variable.safe,
-                None => self.tainted.iter().any(|name| name == root),
-            },
+        match root {
+            "params" | "trigger" | "tasks" | "var" => true,
+            "dag_run" => matches!(attribute, None | Some("conf")),
+            "ti" | "task_instance" => matches!(attribute, None | Some("xcom_pull")),
+            local => self.tainted.iter().any(|name| name == local),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Tests of the whole language: YAML in, diagnostics or rendered launches out.
 
 mod dag;
+mod diagnostics;
+mod pages;
 mod render;
 
 use std::{collections::BTreeMap, sync::Arc};

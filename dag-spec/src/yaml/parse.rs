@@ -38,7 +38,8 @@ pub fn parse(source: &Source, diagnostics: &mut Vec<Diagnostic>) -> Option<Node>
                     blots.push(span);
                 }
                 _ => {
-                    diagnostics.push(trap::syntax(source, at, &info));
+                    diagnostics.append(&mut builder.diagnostics);
+                    diagnostics.push(trap::syntax(source, at, &info, builder.open_bracket()));
                     return None;
                 }
             },
@@ -111,6 +112,14 @@ impl<'a> Builder<'a> {
             self.event(event, span)?;
         }
         Ok(self.root.take())
+    }
+
+    /// Where the innermost `[` or `{` is that waits to be closed.
+    fn open_bracket(&self) -> Option<usize> {
+        let start = match self.open.last()? {
+            Open::List { start, .. } | Open::Map { start, .. } => *start,
+        };
+        self.source.text[start..].starts_with(['[', '{']).then_some(start)
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {

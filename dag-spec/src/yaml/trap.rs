@@ -22,8 +22,10 @@ pub fn at(source: &Source, text: &str, at: usize, info: &str) -> Option<Trap> {
     let here = text[at.min(text.len())..].chars().next();
     let span = |from: usize| Span::new(from, value_end(text, from, line.end, start));
     if info.starts_with("unexpected character") || info.contains("anchor") {
-        let from = if text[start..at.max(start)].starts_with('{') { start } else { at };
-        return Some(unquoted(source, span(from), here?));
+        if &text[start..at.max(start)] == "{" {
+            return Some(template(source, Span::new(start, trimmed_end(text, start, line.end))));
+        }
+        return Some(unquoted(source, span(at), here?));
     }
     if info.starts_with("mapping values are not allowed") && start < at && at < line.end {
         let span = Span::new(start, value_end(text, start, line.end, start));
@@ -68,20 +70,25 @@ pub fn swallowed(source: &Source, text: &str, tag: Option<&Tag>, span: Span) -> 
 }
 
 /// A fault of syntax that is none of the traps.
-pub fn syntax(source: &Source, at: usize, info: &str) -> Diagnostic {
+pub fn syntax(source: &Source, at: usize, info: &str, open_bracket: Option<usize>) -> Diagnostic {
+    let at_quote = info.contains("quoted scalar") && (info.contains("end of stream") || info.contains("indentation"));
+    let at = open_bracket.filter(|_| !at_quote).unwrap_or(at);
     let last = source.text.trim_end().len().saturating_sub(1);
     let at = at.min(last);
     let span = Span::new(at, at + 1);
     let new = |code, message: &str| Diagnostic::new(source, code, span, message);
     if info.contains("tab") {
+        let line = source.line_of(at);
+        let tab = source.slice(line).find('\t').map_or(at, |offset| line.start + offset);
+        let new = |code, message: &str| Diagnostic::new(source, code, Span::new(tab, tab + 1), message);
         return new(Code::Tab, "a tab cannot indent YAML").help("indent with spaces");
     }
-    if info.contains("quoted scalar") && info.contains("end of stream") {
-        return new(Code::Unclosed, "this quote is never closed")
+    if at_quote {
+        return new(Code::Unclosed, "this quote is not closed, or not all of its lines are indented")
             .help("close the quote; a quote inside a quoted text is doubled (`''`) or escaped (`\\\"`)");
     }
-    if info.contains("flow sequence") || info.contains("flow mapping") {
-        return new(Code::Unclosed, "a list or map in brackets is not closed here")
+    if open_bracket.is_some() {
+        return new(Code::Unclosed, "this bracket is not closed, or what is in it is no list or map")
             .help("close it with `]` or `}`, and separate its items with `,`");
     }
     if info.contains("expected key")
@@ -105,12 +112,9 @@ fn unquoted(source: &Source, span: Span, first: char) -> Trap {
         '{' | '}' => return template(source, span),
         _ => "a reserved character",
     };
-    quote(
-        source,
-        Code::UnquotedStart,
-        span,
-        &format!("an unquoted `{first}` at the start of a value is {meaning} in YAML"),
-    )
+    let first = if first == '`' { "backtick".to_owned() } else { format!("`{first}`") };
+    let message = format!("an unquoted {first} at the start of a value is {meaning} in YAML");
+    quote(source, Code::UnquotedStart, span, &message)
 }
 
 fn template(source: &Source, span: Span) -> Trap {

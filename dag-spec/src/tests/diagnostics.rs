@@ -1,0 +1,10 @@
+//! Every diagnostic as people see it.
+
+use insta::assert_snapshot;
+
+use super::*;
+
+mod structure;
+mod syntax;
+mod templates;
+mod values;
