@@ -331,6 +331,7 @@ CREATE TABLE event_dedup (
     CONSTRAINT event_dedup_key PRIMARY KEY (bundle_id, dag_id, trigger_name, dedup_key)
 );
 COMMENT ON TABLE event_dedup IS 'ONE-RUN: an event is taken once per trigger as long as its key is kept. Null expiry: for ever.';
+COMMENT ON COLUMN event_dedup.event_id IS 'All zeros: the key was passed over, there is no event.';
 CREATE INDEX event_dedup_expiry ON event_dedup (expires_at) WHERE expires_at IS NOT NULL;
 COMMENT ON INDEX event_dedup_expiry IS 'Serves retention.';
 

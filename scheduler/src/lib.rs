@@ -1,4 +1,98 @@
-//! The shell around the core: waits, steps, commits, does. Owns no rule.
+//! The shell around the core: leadership, the commit loop, timers, triggers, commands.
+//!
+//! ```text
+//! folder of DAGs ─▶ bundle ─┐
+//! file triggers ──T1──▶ inbox ─▶ turn: step ▶ admit ▶ answer ▶ commit ▶ act ─▶ executor
+//! people, API ────────▶ inbox ─┘     ▲                                           │
+//!                                    └────────────── reports ◀───────────────────┘
+//! ```
+//!
+//! **Architecture Invariant:** this crate owns no rule. It waits, asks the core, writes what the
+//! core decided in one fenced transaction, and only then acts. It never looks at the state of a task.
 
+mod act;
+mod answer;
 pub mod bundle;
+mod config;
+mod error;
 mod folder;
+mod inbox;
+mod lead;
+mod leadership;
+mod memory;
+mod node;
+mod prepare;
+mod publish;
+mod restore;
+mod shared;
+pub mod trigger;
+mod turn;
+mod version;
+
+use std::{sync::Arc, time::Duration};
+
+use gridflow_store::{
+    Database,
+    notify::{self, Channel},
+};
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use config::Config;
+pub use error::Error;
+pub(crate) use leadership::chain;
+pub(crate) use shared::Shared;
+
+/// After a lost connection of the listener.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// Runs a scheduler until the shutdown: it leads or stands by. `wake` shortens the way of requests
+/// that handlers of this very process commit. Commands that run go on when it ends.
+pub async fn run(
+    config: Config,
+    database: Database,
+    wake: Arc<Notify>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let node = node::node_id(&config.state_dir)?;
+    let installation = gridflow_store::node::installation(&mut *database.reader().await?).await?;
+    let (bundle, snapshots) = bundle::Bundle::new(bundle::Config::new(config.dags.clone()));
+    let (waker, sender) = notify::sender(&database);
+    let shared = Arc::new(Shared {
+        config,
+        database,
+        node,
+        installation,
+        wake: Arc::clone(&wake),
+        waker,
+        snapshots,
+        wanted: shared::no_triggers(),
+    });
+    let parts = TaskTracker::new();
+    let end = shutdown.child_token();
+    parts.spawn(bundle.run(end.clone()));
+    parts.spawn(end.clone().run_until_cancelled_owned(sender.run()));
+    parts.spawn(end.clone().run_until_cancelled_owned(listen(shared.database.clone(), wake)));
+    parts.close();
+    let ended = leadership::keep_leading(shared, shutdown).await;
+    end.cancel();
+    parts.wait().await;
+    ended
+}
+
+/// Turns notifications of other processes into wake-ups. Lost ones are made up for by the heartbeat.
+async fn listen(database: Database, wake: Arc<Notify>) {
+    loop {
+        let mut listener = match notify::listen(&database, &[Channel::Inbox]).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::debug!("can't listen for wake-ups: {}", chain(&error));
+                tokio::time::sleep(LISTEN_AGAIN).await;
+                continue;
+            }
+        };
+        while listener.woken().await.is_ok() {
+            wake.notify_one();
+        }
+    }
+}

@@ -175,6 +175,30 @@ pub async fn known_keys(conn: &mut PgConnection, trigger: &TriggerKey, keys: &[S
     Ok(known)
 }
 
+/// Keys passed over in one statement.
+const PASSED_MAX: usize = 10_000;
+
+/// Takes keys without events: what a trigger leaves aside for good. A part of the caller's own transaction.
+pub async fn pass_over(conn: &mut PgConnection, trigger: &TriggerKey, keys: &[String]) -> Result<(), Error> {
+    let mut keys = keys.to_vec();
+    // In the order in which everyone takes them: see `claim`.
+    keys.sort_unstable();
+    for chunk in keys.chunks(PASSED_MAX) {
+        sqlx::query!(
+            "INSERT INTO event_dedup (bundle_id, dag_id, trigger_name, dedup_key, event_id)
+             SELECT 1, $1, $2, dedup_key, $4 FROM unnest($3::text[]) AS t (dedup_key)
+             ON CONFLICT DO NOTHING",
+            trigger.dag.as_str(),
+            &*clean(&trigger.name),
+            chunk,
+            Uuid::nil(),
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
 /// An event that no turn has decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingEvent {

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The harness of the tests that cross crates: the built program, real PostgreSQL, real processes.
+//!
+//! Nothing here uses the product's own crates, so that a checker shares no code with what it checks.
+
+mod cluster;
+pub mod history;
+mod program;
+mod wait;
+
+pub use cluster::Cluster;
+pub use program::{Program, gridflow};
+pub use wait::wait_for;

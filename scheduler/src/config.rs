@@ -1,0 +1,36 @@
+//! What the scheduler needs to be told.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// Settings of the scheduler; every one has a default but the folders.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder of DAGs.
+    pub dags: PathBuf,
+    /// Where this node keeps its host's records, logs and scratch folders.
+    pub state_dir: PathBuf,
+    /// The program that is started as host and as `operator`: normally the running one.
+    pub program: PathBuf,
+    /// Attempts of all DAGs at the same time (Airflow's `parallelism`).
+    pub parallelism: u32,
+    /// Retries after losses of infrastructure, apart from the user's `retries`.
+    pub losses_max: u32,
+    /// The program's own environment; commands get an allow-listed part of it.
+    pub environment: BTreeMap<String, String>,
+    /// How often the leader says that it lives, and looks for wake-ups that got lost.
+    pub heartbeat: Duration,
+}
+
+impl Config {
+    pub fn new(dags: PathBuf, state_dir: PathBuf, program: PathBuf) -> Self {
+        Self {
+            dags,
+            state_dir,
+            program,
+            parallelism: 32,
+            losses_max: 3,
+            environment: BTreeMap::new(),
+            heartbeat: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Why the scheduler, or one term of its leadership, ended.
+
+use gridflow_core::RunKey;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("using the database")]
+    Store(#[from] gridflow_store::Error),
+    #[error("using the local executor")]
+    Executor(#[from] gridflow_executor::local::Error),
+    /// A bug: the event is left out and its run set aside, and the term begins anew.
+    #[error("a decision panicked{}: {message}", of_run(*run))]
+    Panicked { run: Option<RunKey>, message: String },
+    #[error(
+        "the database went back in time: commands on this node were started by turn {outside}, but the database ends \
+         with turn {inside}; nothing is launched, because what happened in between is lost \
+         (restore a newer copy of the database, or start with another state directory)"
+    )]
+    DatabaseBehind { outside: i64, inside: i64 },
+    #[error("reading or making `{}`", path.display())]
+    StateDir {
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fn of_run(run: Option<RunKey>) -> String {
+    run.map(|run| format!(" about run {run}")).unwrap_or_default()
+}

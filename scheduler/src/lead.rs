@@ -1,0 +1,244 @@
+//! One term of leadership: recover, then turn after turn until it is lost or we stop.
+//!
+//! **Architecture Invariant:** nothing here matches on the state of a run or a task instance. The
+//! loop waits, asks the core, commits, and does what the committed plan says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use chrono::{TimeDelta, Utc};
+use gridflow_core::{AttemptId, DagId, DagVersionId, Event, Plan, RunKey, Timestamp, Turn, World};
+use gridflow_dag_spec::CompiledDag;
+use gridflow_executor::local::{Handle, Launch, Report};
+use gridflow_store::{Leader, Reader};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error, Shared,
+    bundle::Published,
+    inbox,
+    memory::RunMemory,
+    publish, trigger,
+    turn::{Input, turn},
+    version::VersionCache,
+};
+
+/// Events taken into one turn at most, so that a turn's transaction stays short.
+const EVENTS_PER_TURN_MAX: usize = 2_048;
+
+/// Everything a term of leadership holds. Dropped as a whole when it ends: what is true then is in
+/// the database and on the nodes, and nowhere else.
+pub(crate) struct Lead {
+    pub shared: Arc<Shared>,
+    pub leader: Leader,
+    /// For reads beside the turns; what they say is checked by the turn's guards.
+    pub reader: Reader,
+    pub world: World,
+    /// What recovery wants done; the first turn does it.
+    pub recovered: Option<Plan>,
+    pub versions: VersionCache,
+    pub runs: RunMemory,
+    /// The present version of each DAG in the bundle.
+    pub current: HashMap<DagId, DagVersionId>,
+    /// What is published from the bundle now.
+    pub published: BTreeMap<DagId, Published>,
+    /// Import errors as they were last written.
+    pub import_errors: publish::ImportErrors,
+    /// DAGs that may have events without an outcome.
+    pub dags_with_events: BTreeSet<DagId>,
+    /// Rendered specs of attempts whose commit is under way.
+    pub prepared: HashMap<AttemptId, Launch>,
+    /// Open attempts of this node that its host has not mentioned since the term began.
+    pub unmentioned: HashMap<AttemptId, Unmentioned>,
+    pub executor: Handle,
+    pub reports: mpsc::Receiver<Report>,
+    /// Input that came up while acting, for the next turn.
+    pub pending: VecDeque<Event>,
+}
+
+/// An open attempt of this node as the database has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unmentioned {
+    pub run: RunKey,
+    pub life: Life,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Bound to this boot and committed as launched or being canceled.
+    ThisBoot,
+    /// Bound to a boot that is over: no process of it can exist.
+    DeadBoot,
+}
+
+impl Lead {
+    pub fn new(
+        shared: Arc<Shared>,
+        (leader, reader): (Leader, Reader),
+        (world, recovered): (World, Plan),
+        (executor, reports): (Handle, mpsc::Receiver<Report>),
+    ) -> Self {
+        Self {
+            shared,
+            leader,
+            reader,
+            world,
+            recovered: Some(recovered),
+            versions: VersionCache::default(),
+            current: HashMap::new(),
+            runs: RunMemory::default(),
+            published: BTreeMap::new(),
+            import_errors: publish::ImportErrors::default(),
+            dags_with_events: BTreeSet::new(),
+            prepared: HashMap::new(),
+            unmentioned: HashMap::new(),
+            executor,
+            reports,
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// The version of a DAG that new runs get, if it is there and this program can read it.
+    pub fn current(&self, dag: &DagId) -> Option<(DagVersionId, &Arc<CompiledDag>)> {
+        let version = *self.current.get(dag)?;
+        Some((version, self.versions.get(version)?))
+    }
+
+    /// Starts and ends file triggers as the current DAGs want it.
+    pub fn triggers_changed(&self) {
+        let wanted = self.current.values().filter_map(|version| self.versions.get(*version));
+        let wanted = wanted.flat_map(|compiled| trigger::file::wanted(compiled)).collect();
+        self.shared.wanted.send_replace(Arc::new(wanted));
+    }
+
+    /// Turns until the term is lost (an error) or the shutdown (leadership is handed back).
+    pub async fn run(mut self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let mut heartbeat = interval(shared.config.heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut snapshots = shared.snapshots.clone();
+        snapshots.mark_changed();
+        let mut read_inbox = true;
+        loop {
+            let mut input = Input::default();
+            input.events.extend(self.pending.drain(..));
+            if read_inbox {
+                read_inbox = inbox::read(&mut self, &mut input).await?;
+            }
+            self.drain_reports(&mut input)?;
+            if self.world.next_deadline().is_some_and(|due| due <= Utc::now()) {
+                input.events.push(Event::TimersDue);
+            }
+            if !input.is_empty() || self.recovered.is_some() || self.world.has_more() {
+                turn(&mut self, input).await?;
+                // Give others the thread; whatever came meanwhile goes into the next turn.
+                tokio::task::yield_now().await;
+                if self.is_busy() || read_inbox {
+                    self.keep_alive(&mut heartbeat).await?;
+                    continue;
+                }
+            }
+            let due = self.world.next_deadline();
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(self.leader.resign().await?),
+                Some(report) = self.reports.recv() => self.take_report(report)?,
+                () = shared.wake.notified() => read_inbox = true,
+                changed = snapshots.changed() => {
+                    if changed.is_err() { return Ok(self.leader.resign().await?); }
+                    let snapshot = snapshots.borrow_and_update().clone();
+                    if let Some(snapshot) = snapshot { publish::publish(&mut self, &snapshot).await?; }
+                }
+                () = sleep_to(due) => {}
+                _ = heartbeat.tick() => {
+                    self.leader.ping().await?;
+                    // The slow poll behind every wake-up.
+                    read_inbox = true;
+                }
+            }
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.pending.is_empty() || self.recovered.is_some() || self.world.has_more() || !self.reports.is_empty()
+    }
+
+    /// A leader that turns all the time sends enough; this is for one whose turns write nothing.
+    async fn keep_alive(&mut self, heartbeat: &mut tokio::time::Interval) -> Result<(), Error> {
+        tokio::select! {
+            biased;
+            _ = heartbeat.tick() => Ok(self.leader.ping().await?),
+            () = std::future::ready(()) => Ok(()),
+        }
+    }
+
+    fn drain_reports(&mut self, input: &mut Input) -> Result<(), Error> {
+        while input.events.len() < EVENTS_PER_TURN_MAX
+            && let Ok(report) = self.reports.try_recv()
+        {
+            self.take_report(report)?;
+        }
+        input.events.extend(self.pending.drain(..));
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: Report) -> Result<(), Error> {
+        match report {
+            Report::Synced { turn_max, .. } => return self.host_synced(turn_max),
+            Report::Started { attempt, run, pid, at } => {
+                self.unmentioned.remove(&attempt);
+                self.pending.push_back(Event::AttemptStarted { run, attempt, at, pid: Some(pid) });
+            }
+            Report::Finished { attempt, run, at, outcome, usage, output } => {
+                self.unmentioned.remove(&attempt);
+                self.pending.push_back(Event::AttemptFinished { run, attempt, at, outcome, usage, output });
+            }
+            Report::Conflict { attempt, run, message } => {
+                tracing::error!(attempt.id = %attempt, dag_run.key = %run, "the host holds another claim of this name: {message}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The host has told all it knows. What it does not know of this node's open attempts never
+    /// started here, or died with its boot.
+    fn host_synced(&mut self, turn_max: Turn) -> Result<(), Error> {
+        if self.leader.turn() < turn_max {
+            return Err(Error::DatabaseBehind { outside: turn_max.0, inside: self.leader.turn().0 });
+        }
+        let at = Utc::now();
+        for (attempt, Unmentioned { run, life }) in std::mem::take(&mut self.unmentioned) {
+            match life {
+                // The cancel takes the claim, so whatever the truth is, it is reported, once.
+                Life::ThisBoot => self.shared.cancel_later(&self.executor, run, attempt),
+                Life::DeadBoot => self.pending.push_back(lost_with_its_boot(run, attempt, at)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lost_with_its_boot(run: RunKey, attempt: AttemptId, at: Timestamp) -> Event {
+    Event::AttemptFinished {
+        run,
+        attempt,
+        at,
+        outcome: gridflow_core::AttemptOutcome::Lost { reason: "its machine was restarted".into() },
+        usage: gridflow_core::Usage::default(),
+        output: None,
+    }
+}
+
+/// Sleeps until a wall-clock instant; for ever where there is none. The clock may be set meanwhile,
+/// so long sleeps are cut: who wakes up too early just looks again.
+async fn sleep_to(due: Option<Timestamp>) {
+    const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(60);
+    let Some(due) = due else { return std::future::pending().await };
+    let wait = (due - Utc::now()).clamp(TimeDelta::zero(), LOOK_AGAIN);
+    sleep_until(Instant::now() + wait.to_std().unwrap_or_default()).await;
+}

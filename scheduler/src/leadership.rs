@@ -1,0 +1,77 @@
+//! Standing by, leading, losing it, and again.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::Utc;
+use gridflow_core::Epoch;
+use gridflow_store::{Candidate, Election, Leader};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, Shared, restore::restore};
+
+/// How often a standby looks whether it must take over.
+const LOOK: Duration = Duration::from_millis(500);
+/// After an error of the database, so that a dead one is not hammered.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Leads whenever it may, until the shutdown. Returns early only for what no new term can mend.
+pub(crate) async fn keep_leading(shared: Arc<Shared>, shutdown: CancellationToken) -> Result<(), Error> {
+    let mut pause = PAUSE_MIN;
+    while !shutdown.is_cancelled() {
+        match one_term(&shared, &shutdown).await {
+            Ok(()) => pause = PAUSE_MIN,
+            Err(error @ (Error::DatabaseBehind { .. } | Error::StateDir { .. })) => return Err(error),
+            Err(error) => {
+                tracing::warn!("leadership ended, everything is read again: {}", chain(&error));
+                let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn one_term(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<(), Error> {
+    let Some(leader) = win(shared, shutdown).await? else { return Ok(()) };
+    let term = shutdown.child_token();
+    let lead = restore(shared, leader).await?;
+    let triggers = shared.start_triggers(&lead, term.clone());
+    let ended = lead.run(shutdown).await;
+    // Triggers belong to the leader: they end with the term, before another one begins.
+    term.cancel();
+    triggers.wait().await;
+    ended
+}
+
+/// Waits until leadership is free or its holder is proven silent. None: shut down meanwhile.
+async fn win(shared: &Shared, shutdown: &CancellationToken) -> Result<Option<Leader>, Error> {
+    let mut candidate = Candidate::open(&shared.database).await?;
+    let mut is_announced = false;
+    loop {
+        match candidate.try_lead(Epoch(0), Utc::now()).await? {
+            Election::Won(leader) => return Ok(Some(leader)),
+            Election::Standby(standby) => candidate = standby,
+        }
+        if !std::mem::replace(&mut is_announced, true) {
+            tracing::info!("another scheduler leads: standing by");
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = sleep(LOOK) => {}
+        }
+    }
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += ": ";
+        text += &cause.to_string();
+        source = cause.source();
+    }
+    text
+}

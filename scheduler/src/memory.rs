@@ -1,0 +1,71 @@
+//! What the leader remembers beside the core's world: facts and outputs that templates read.
+//!
+//! Everything here can be read again from the database; it is thrown away with the world.
+
+use std::{collections::HashMap, sync::Arc};
+
+use gridflow_core::{NewRun, QueuedRun, RunKey, TaskInstanceKey, TaskNo};
+use gridflow_store::run::Run;
+use serde_json::Value;
+
+/// What templates may ask of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct RunFacts {
+    pub run: QueuedRun,
+    pub conf: Arc<Value>,
+    pub trigger: Option<Arc<Value>>,
+    pub started_at: Option<gridflow_core::Timestamp>,
+    pub traceparent: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RunMemory {
+    facts: HashMap<RunKey, Arc<RunFacts>>,
+    outputs: HashMap<RunKey, HashMap<TaskNo, Arc<Value>>>,
+}
+
+impl RunMemory {
+    pub fn knows(&self, run: RunKey) -> bool {
+        self.facts.contains_key(&run)
+    }
+
+    pub fn facts(&self, run: RunKey) -> Option<Arc<RunFacts>> {
+        self.facts.get(&run).cloned()
+    }
+
+    pub fn remember(&mut self, run: &NewRun) {
+        let facts = RunFacts {
+            run: run.queued.clone(),
+            conf: Arc::clone(&run.conf),
+            trigger: run.trigger.clone(),
+            started_at: None,
+            traceparent: run.traceparent.clone(),
+        };
+        self.facts.insert(run.queued.key, Arc::new(facts));
+    }
+
+    pub fn remember_stored(&mut self, run: Run) {
+        let facts = RunFacts {
+            conf: Arc::new(run.conf),
+            trigger: run.trigger.map(Arc::new),
+            started_at: run.started_at,
+            traceparent: run.traceparent,
+            run: run.queued,
+        };
+        self.facts.insert(facts.run.key, Arc::new(facts));
+    }
+
+    pub fn set_output(&mut self, key: TaskInstanceKey, value: Arc<Value>) {
+        self.outputs.entry(key.run).or_default().insert(key.task_no, value);
+    }
+
+    /// The output of a task that is not mapped.
+    pub fn output(&self, run: RunKey, task_no: TaskNo) -> Option<&Arc<Value>> {
+        self.outputs.get(&run)?.get(&task_no)
+    }
+
+    pub fn forget(&mut self, run: RunKey) {
+        self.facts.remove(&run);
+        self.outputs.remove(&run);
+    }
+}

@@ -1,0 +1,191 @@
+//! From a task of a DAG version and the facts of its run to what an executor launches.
+//!
+//! Pure: the same version, facts and outputs render to the same spec, also after a takeover. The one
+//! instant that templates see is the attempt's own creation, which its id carries.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use gridflow_core::{
+    AttemptId, LaunchOrder, MapIndex, Task, TaskNo, Timestamp, TryNumber, Turn,
+};
+use gridflow_dag_spec::{CompiledDag, Context, Rendered, RunContext, TaskInstanceContext, TriggerDagRun};
+use gridflow_executor::local::Launch;
+use serde_json::{Map, Value, json};
+
+use crate::memory::{RunFacts, RunMemory};
+
+/// The file in the working directory that holds the spec of an operator of Gridflow's own.
+const OPERATOR_SPEC_FILE: &str = ".gridflow-operator.json";
+
+/// What rendering stands on.
+pub(crate) struct Ground<'a> {
+    pub compiled: &'a CompiledDag,
+    pub facts: &'a RunFacts,
+    pub runs: &'a RunMemory,
+    /// The program that carries out operators.
+    pub program: &'a Path,
+}
+
+/// Which try of which task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Try {
+    pub task_no: TaskNo,
+    pub map_index: MapIndex,
+    pub number: TryNumber,
+    pub attempt: AttemptId,
+}
+
+impl From<&LaunchOrder> for Try {
+    fn from(order: &LaunchOrder) -> Self {
+        let LaunchOrder { key, attempt, try_number, .. } = order;
+        Self { task_no: key.task_no, map_index: key.map_index, number: *try_number, attempt: *attempt }
+    }
+}
+
+/// What one attempt launches; the error is for people and counts as the task's own failure.
+pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Launch, String> {
+    let Ground { compiled, facts, .. } = ground;
+    let task = compiled.dag.task(which.task_no);
+    let settings = &compiled.settings[which.task_no.0 as usize];
+    let (argv, env, files) = match render(ground, which)? {
+        Rendered::Command { argv, env, files } => (argv, env, files),
+        Rendered::Operator { name, spec, env } => operator(ground.program, name, &spec, env),
+        Rendered::TriggerDag(_) | Rendered::Empty => {
+            return Err(format!("the task `{}` has nothing to launch", task.id));
+        }
+    };
+    let env: BTreeMap<String, String> = env.into_iter().collect();
+    let run = &facts.run;
+    Ok(Launch {
+        attempt: which.attempt,
+        run: run.key,
+        dag_id: run.dag.clone(),
+        task_id: task.id.clone(),
+        run_id: run.run_id.clone(),
+        map_index: which.map_index,
+        try_number: which.number,
+        logical_date: run.logical_date.map(|date| date.to_rfc3339()),
+        owner: compiled.owner.clone().unwrap_or_default(),
+        turn,
+        spec_hash: spec_hash(&argv, &env, &files, task),
+        argv,
+        env,
+        files,
+        context: context_file(ground, task, which),
+        execution_timeout: task.execution_timeout,
+        grace: settings.grace,
+        run_as: settings.run_as.clone(),
+        traceparent: facts.traceparent.clone(),
+    })
+}
+
+/// The run that a `trigger_dag` task asks for.
+pub(crate) fn trigger_dag(ground: &Ground<'_>, which: Try) -> Result<TriggerDagRun, String> {
+    match render(ground, which)? {
+        Rendered::TriggerDag(run) => Ok(run),
+        Rendered::Command { .. } | Rendered::Operator { .. } | Rendered::Empty => {
+            Err("the task is no `trigger_dag`".to_owned())
+        }
+    }
+}
+
+fn render(ground: &Ground<'_>, which: Try) -> Result<Rendered, String> {
+    let Ground { compiled, facts, runs, .. } = ground;
+    let params = params(compiled, &facts.conf)?;
+    let run = &facts.run;
+    let outputs = |id: &str| {
+        let task_no = compiled.dag.task_no(id)?;
+        runs.output(run.key, task_no).map(|value| Value::clone(value))
+    };
+    let attempt_id = which.attempt.to_string();
+    let context = Context {
+        run: RunContext {
+            run_id: run.run_id.as_str(),
+            run_type: run.run_type,
+            logical_date: run.logical_date,
+            data_interval: run.data_interval,
+            run_after: run.run_after,
+            start_date: facts.started_at,
+            conf: &facts.conf,
+        },
+        ti: TaskInstanceContext {
+            try_number: which.number.0,
+            map_index: which.map_index.0,
+            attempt_id: &attempt_id,
+            start_date: created_at(which.attempt),
+        },
+        params: &params,
+        trigger: facts.trigger.as_deref(),
+        outputs: &outputs,
+        variables: &|_| None,
+    };
+    compiled.render(which.task_no, &context).map_err(|error| crate::chain(&error))
+}
+
+pub(crate) fn params(compiled: &CompiledDag, conf: &Value) -> Result<Map<String, Value>, String> {
+    compiled.params(conf).map_err(|errors| {
+        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        format!("the run's params are not valid: {}", errors.join("; "))
+    })
+}
+
+/// An operator is our own program, started by the host like any command.
+fn operator(
+    program: &Path,
+    name: &str,
+    spec: &Value,
+    env: Vec<(String, String)>,
+) -> (Vec<String>, Vec<(String, String)>, Vec<(String, Arc<[u8]>)>) {
+    let program = program.to_string_lossy().into_owned();
+    let argv = vec![program, "operator".into(), name.into(), OPERATOR_SPEC_FILE.into()];
+    (argv, env, vec![(OPERATOR_SPEC_FILE.into(), spec.to_string().into_bytes().into())])
+}
+
+/// Stands for everything that decides what the command does, apart from the try it is.
+fn spec_hash(argv: &[String], env: &BTreeMap<String, String>, files: &[(String, Arc<[u8]>)], task: &Task) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    // Each part behind its length, so that no two specs read the same.
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(task.id.as_str().as_bytes());
+    part(&argv.len().to_le_bytes());
+    argv.iter().for_each(|arg| part(arg.as_bytes()));
+    for (name, value) in env {
+        part(name.as_bytes());
+        part(value.as_bytes());
+    }
+    for (path, bytes) in files {
+        part(path.as_bytes());
+        part(bytes);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// What a command finds in `$GRIDFLOW_CONTEXT`.
+fn context_file(ground: &Ground<'_>, task: &Task, which: Try) -> Value {
+    let facts = ground.facts;
+    let run = &facts.run;
+    json!({
+        "dag_id": run.dag.as_str(),
+        "run_id": run.run_id.as_str(),
+        "run_type": run.run_type.as_str(),
+        "task_id": task.id.as_str(),
+        "map_index": which.map_index.0,
+        "try_number": which.number.0,
+        "attempt_id": which.attempt.to_string(),
+        "logical_date": run.logical_date.map(|date| date.to_rfc3339()),
+        "data_interval_start": run.data_interval.map(|interval| interval.start.to_rfc3339()),
+        "data_interval_end": run.data_interval.map(|interval| interval.end.to_rfc3339()),
+        "run_after": run.run_after.to_rfc3339(),
+        "params": params(ground.compiled, &facts.conf).unwrap_or_default(),
+        "trigger": facts.trigger.as_deref(),
+    })
+}
+
+/// When the attempt was decided on: its id is a UUIDv7.
+fn created_at(attempt: AttemptId) -> Timestamp {
+    let (seconds, nanos) = attempt.0.get_timestamp().map_or((0, 0), |stamp| stamp.to_unix());
+    Timestamp::from_timestamp(seconds.cast_signed(), nanos).unwrap_or_default()
+}

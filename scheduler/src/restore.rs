@@ -1,0 +1,179 @@
+//! From the database's rows to a leader that is ready for its first turn.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use chrono::Utc;
+use gridflow_core::{
+    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, RecoveryRows, World, WorldConfig, recover,
+};
+use gridflow_dag_spec::CompiledDag;
+use gridflow_executor::local::{LocalExecutor, boot_identity};
+use gridflow_store::{Leader, Reader, dag, dag_version, recovery, run, xcom};
+
+use crate::{
+    Error, Shared,
+    bundle::{FileState, LoadedDag, Published, Snapshot},
+    lead::{Lead, Life, Unmentioned},
+    memory::RunMemory,
+    version::{VersionCache, compile},
+};
+
+/// Compiled versions; the error says why this program can't read one.
+type Definitions = HashMap<DagVersionId, Result<Arc<Dag>, String>>;
+
+/// Reads everything that is unfinished and connects to this node's host.
+pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<Lead, Error> {
+    let rows = recovery::read(&mut leader, recovery::Limits::default()).await?;
+    let mut reader = shared.database.reader().await?;
+    for (run, wrong) in &rows.quarantined {
+        tracing::error!(dag_run.key = %run, "a run is set aside, because a row of it can't be read: {wrong}");
+    }
+    for wrong in &rows.unreadable {
+        tracing::error!("a row is left out: {wrong}");
+    }
+    let mut versions = VersionCache::default();
+    let published = load_published(shared, &mut reader, &mut versions).await?;
+    let definitions = load_versions(&rows.versions, &mut reader, &mut versions).await?;
+    let binding = NodeBinding { node: shared.node, boot: boot_identity().map_err(|source| Error::StateDir { path: "/proc".into(), source })? };
+    let (executor, reports) = LocalExecutor::connect_or_start(shared.executor_config()).await?;
+
+    let mut unmentioned = HashMap::new();
+    let open = rows.runs.iter().flat_map(|run| &run.open_attempts);
+    for attempt in open {
+        let Some(theirs) = &attempt.binding else { continue };
+        if theirs.node != binding.node {
+            continue;
+        }
+        let life = if theirs.boot == binding.boot { Life::ThisBoot } else { Life::DeadBoot };
+        // What is queued for this boot is launched again anyway: its claim says whether it ran.
+        if life == Life::DeadBoot || attempt.state != AttemptState::Queued {
+            unmentioned.insert(attempt.attempt, Unmentioned { run: attempt.key.run, life });
+        }
+    }
+    let mut runs = RunMemory::default();
+    for xcom in rows.xcoms {
+        if xcom.name == xcom::RETURN_VALUE
+            && let Some(value) = xcom.value
+        {
+            runs.set_output(xcom.key, Arc::new(value));
+        }
+    }
+    let current = |dag: &recovery::Dag| {
+        let version = dag.current?;
+        Some((version, definitions.get(&version)?.clone().ok()?))
+    };
+    let dags_with_events = rows.dags.iter().map(|dag| dag.dag.clone()).filter(|_| !rows.events.is_empty()).collect();
+    let mut finished = load_finished(&rows.dags, &definitions, &mut reader).await?;
+    let dags = rows.dags.iter().map(|dag| {
+        let recovery::Dag { is_paused, cursor, queued_count, .. } = *dag;
+        let finished = finished.remove(&dag.dag).unwrap_or_default();
+        DagRow { dag: dag.dag.clone(), current: current(dag), is_paused, cursor, queued_count, finished }
+    });
+    let core_rows = RecoveryRows {
+        dags: dags.collect(),
+        versions: definitions.into_iter().collect(),
+        pools: rows.pools,
+        runs: rows.runs,
+        queued: rows.queued,
+    };
+    let config = WorldConfig {
+        parallelism: shared.config.parallelism,
+        binding: Some(binding),
+        losses_max: shared.config.losses_max,
+        ..WorldConfig::default()
+    };
+    let (world, recovered): (World, _) = recover(core_rows, config, Utc::now());
+    for (run, reason) in world.quarantined() {
+        tracing::error!(dag_run.key = %run, "a run is set aside: {reason}");
+    }
+    tracing::info!(epoch = %leader.epoch(), turn = %leader.turn(), runs = world.active_runs(), "leading");
+    let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executor, reports));
+    lead.published = published;
+    lead.versions = versions;
+    lead.runs = runs;
+    lead.unmentioned = unmentioned;
+    lead.dags_with_events = dags_with_events;
+    for row in rows.dags {
+        if let Some(version) = row.current {
+            lead.current.insert(row.dag, version);
+        }
+    }
+    Ok(lead)
+}
+
+/// The finished runs that count towards failures in a row, of DAGs that limit those.
+async fn load_finished(
+    dags: &[recovery::Dag],
+    definitions: &Definitions,
+    reader: &mut Reader,
+) -> Result<HashMap<DagId, Vec<FinishedRunRow>>, Error> {
+    let limit = |dag: &recovery::Dag| {
+        let definition = definitions.get(&dag.current?)?.as_ref().ok()?;
+        Some((dag.dag.clone(), definition.parts().max_consecutive_failed_runs?.get()))
+    };
+    let wanted: Vec<_> = dags.iter().filter_map(limit).collect();
+    let mut finished: HashMap<DagId, Vec<FinishedRunRow>> = HashMap::new();
+    if !wanted.is_empty() {
+        for (dag, run) in run::newest_finished(reader, &wanted).await? {
+            finished.entry(dag).or_default().push(run);
+        }
+    }
+    Ok(finished)
+}
+
+/// What is published, and its compiled form where the folder still holds the same bytes.
+async fn load_published(
+    shared: &Shared,
+    reader: &mut Reader,
+    versions: &mut VersionCache,
+) -> Result<BTreeMap<DagId, Published>, Error> {
+    let snapshot = shared.snapshots.borrow().clone();
+    let in_folder: HashMap<[u8; 32], Arc<CompiledDag>> =
+        snapshot.as_deref().into_iter().flat_map(dags_of).map(|loaded| (loaded.hash(), Arc::clone(&loaded.compiled))).collect();
+    let mut published = BTreeMap::new();
+    for row in dag::live(reader).await? {
+        if let Some(compiled) = in_folder.get(&row.hash) {
+            versions.set_current(row.version, Arc::clone(compiled));
+        }
+        published.insert(row.dag, Published { file: row.file.into(), hash: row.hash });
+    }
+    Ok(published)
+}
+
+/// The definitions of all versions that unfinished runs or DAGs stand on.
+async fn load_versions(
+    wanted: &[DagVersionId],
+    reader: &mut Reader,
+    versions: &mut VersionCache,
+) -> Result<Definitions, Error> {
+    let missing: Vec<_> = wanted.iter().copied().filter(|version| versions.get(*version).is_none()).collect();
+    let mut definitions = HashMap::new();
+    for source in dag_version::sources(reader, &missing).await? {
+        match source {
+            Ok(source) => match compile(&source) {
+                Ok(compiled) => versions.set_current(source.id, compiled),
+                Err(message) => {
+                    tracing::error!("{message}");
+                    definitions.insert(source.id, Err(message));
+                }
+            },
+            Err(wrong) => tracing::error!("a DAG version is left out: {wrong}"),
+        }
+    }
+    for version in wanted {
+        if let Some(compiled) = versions.get(*version) {
+            definitions.insert(*version, Ok(Arc::clone(&compiled.dag)));
+        }
+    }
+    Ok(definitions)
+}
+
+fn dags_of(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<LoadedDag>> {
+    snapshot.files.values().filter_map(|state| match state {
+        FileState::Dag(loaded) => Some(loaded),
+        FileState::Broken(_) | FileState::Ignored => None,
+    })
+}

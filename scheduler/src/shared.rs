@@ -1,0 +1,79 @@
+//! What outlives a term of leadership.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use gridflow_core::{AttemptId, InstallationId, NodeId, RunKey};
+use gridflow_executor::local::{self, Handle};
+use gridflow_store::{
+    Database,
+    notify::{Channel, Waker},
+};
+use tokio::sync::{Notify, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config,
+    bundle::Snapshot,
+    lead::Lead,
+    trigger::file::{FileTriggers, Wanted},
+};
+
+/// Shared by the scheduler's parts for as long as it runs.
+pub(crate) struct Shared {
+    pub config: Config,
+    pub database: Database,
+    pub node: NodeId,
+    pub installation: InstallationId,
+    /// Something may lie in the inbox.
+    pub wake: Arc<Notify>,
+    /// Tells other processes of turns.
+    pub waker: Waker,
+    /// The latest look at the folder of DAGs.
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// The file triggers that there should be.
+    pub wanted: watch::Sender<Arc<Wanted>>,
+}
+
+impl Shared {
+    pub fn executor_config(&self) -> local::Config {
+        let host_command = vec![self.config.program.clone().into_os_string(), "host".into()];
+        let mut config =
+            local::Config::new(self.config.state_dir.clone(), host_command, self.installation, self.node);
+        config.environment = self.config.environment.clone();
+        config
+    }
+
+    /// For streams and waiting handlers, here and in other processes.
+    pub fn turn_committed(&self) {
+        self.waker.wake(Channel::Turn);
+    }
+
+    /// A cancel that nothing waits for.
+    pub fn cancel_later(&self, executor: &Handle, run: RunKey, attempt: AttemptId) {
+        let executor = executor.clone();
+        tokio::spawn(async move {
+            // An executor that has stopped takes the term with it, and the next one asks again.
+            let _ = executor.cancel(vec![(run, attempt)]).await;
+        });
+    }
+
+    /// The triggers of a term: they run only where the leader is.
+    pub fn start_triggers(&self, lead: &Lead, term: CancellationToken) -> TaskTracker {
+        lead.triggers_changed();
+        let triggers = FileTriggers {
+            root: self.config.dags.clone(),
+            database: self.database.clone(),
+            wanted: self.wanted.subscribe(),
+            received: Arc::clone(&self.wake),
+        };
+        let tracker = TaskTracker::new();
+        tracker.spawn(triggers.run(term));
+        tracker.close();
+        tracker
+    }
+}
+
+/// No triggers: until a term says otherwise.
+pub(crate) fn no_triggers() -> watch::Sender<Arc<Wanted>> {
+    watch::Sender::new(Arc::new(BTreeMap::new()))
+}

@@ -1,0 +1,103 @@
+//! One turn: step what came in, answer what the core must know, commit, act.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use chrono::Utc;
+use gridflow_core::{Event, InboxId, Plan, RunKey, Timestamp, admit, step};
+
+use crate::{Error, act, answer, lead::Lead};
+
+/// What a turn takes in.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    pub events: Vec<Event>,
+    /// Inbox rows that these events answer; they go in the same transaction.
+    pub consumed: Vec<InboxId>,
+}
+
+impl Input {
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.consumed.is_empty()
+    }
+}
+
+/// Runs one turn. After an error nothing of it is done and the caller must give up the term: memory
+/// may hold what the database does not.
+pub(crate) async fn turn(lead: &mut Lead, input: Input) -> Result<(), Error> {
+    let now = Utc::now();
+    let mut plan = Plan::begin(lead.leader.next_turn(), seed());
+    if let Some(recovered) = lead.recovered.take() {
+        plan.absorb(recovered);
+    }
+    for event in input.events {
+        remember_output(lead, &event);
+        guarded(lead, &mut plan, event, now)?;
+    }
+    settle(lead, &mut plan, now).await?;
+    if plan.is_empty() && input.consumed.is_empty() {
+        return Ok(());
+    }
+    let sealed = plan.seal();
+    for run in &sealed.writes().new_runs {
+        lead.runs.remember(run);
+    }
+    let (_, actions) = lead.leader.commit(sealed, &input.consumed, now).await?;
+    lead.shared.turn_committed();
+    act::act(lead, actions).await
+}
+
+/// Lets the core admit, and answers its needs, until it needs nothing more.
+async fn settle(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(), Error> {
+    loop {
+        admit_guarded(lead, plan, now)?;
+        let needs = plan.take_needs();
+        if needs.is_empty() {
+            return Ok(());
+        }
+        for answer in answer::answers(lead, plan, needs).await? {
+            guarded(lead, plan, Event::Answer(answer), now)?;
+        }
+    }
+}
+
+/// A step whose panic ends the term, not the program, and names the run that caused it.
+fn guarded(lead: &mut Lead, plan: &mut Plan, event: Event, now: Timestamp) -> Result<(), Error> {
+    let run = run_of(&event);
+    let world = &mut lead.world;
+    catch_unwind(AssertUnwindSafe(|| step(world, event, now, plan)))
+        .map_err(|panic| Error::Panicked { run, message: panic_text(&*panic) })
+}
+
+fn admit_guarded(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(), Error> {
+    let world = &mut lead.world;
+    catch_unwind(AssertUnwindSafe(|| admit(world, now, plan)))
+        .map_err(|panic| Error::Panicked { run: None, message: panic_text(&*panic) })
+}
+
+/// Templates of later tasks read the output before the database could tell it.
+fn remember_output(lead: &mut Lead, event: &Event) {
+    if let Event::AttemptFinished { run, attempt, output: Some(output), .. } = event
+        && let Some(key) = lead.world.task_instance_of(*run, *attempt)
+    {
+        lead.runs.set_output(key, output.value.clone());
+    }
+}
+
+fn run_of(event: &Event) -> Option<RunKey> {
+    match event {
+        Event::RunQueued(run) => Some(run.key),
+        Event::AttemptStarted { run, .. } | Event::AttemptFinished { run, .. } | Event::CancelRun { run, .. } => Some(*run),
+        _ => None,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
+}
+
+fn seed() -> u64 {
+    // The random part of a UUIDv7; the core makes keys and attempt ids from it.
+    let (high, low) = uuid::Uuid::now_v7().as_u64_pair();
+    high.rotate_left(32) ^ low
+}

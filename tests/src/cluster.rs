@@ -1,0 +1,88 @@
+//! A database, a DAG folder and a state directory that schedulers of a test share.
+
+use std::{path::PathBuf, sync::OnceLock};
+
+use anyhow::{Context, Result};
+use gridflow_testkit::postgres::{Durability, Postgres};
+use tempfile::TempDir;
+
+use crate::Program;
+
+/// One node: all its schedulers share its state directory, and with it its host.
+#[derive(Debug)]
+pub struct Cluster {
+    dir: TempDir,
+    pub server: &'static Postgres,
+    pub database: String,
+    url: String,
+}
+
+impl Cluster {
+    /// An empty database and folder; `dags` are file names and texts.
+    pub fn new(dags: &[(&str, &str)]) -> Result<Self> {
+        let server = durable_server();
+        let url = server.create_database()?;
+        let database = url.rsplit('/').next().context("a database name")?.to_owned();
+        let dir = tempfile::tempdir().context("making a folder")?;
+        std::fs::create_dir(dir.path().join("dags"))?;
+        for (name, text) in dags {
+            std::fs::write(dir.path().join("dags").join(name), text)?;
+        }
+        Ok(Self { dir, server, database, url })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts a scheduler of this node.
+    pub fn scheduler(&self, name: &str) -> Result<Program> {
+        let dags = self.path("dags");
+        let state = self.path("state");
+        let args =
+            ["scheduler".as_ref(), "--dags".as_ref(), dags.as_os_str(), "--state-dir".as_ref(), state.as_os_str()];
+        let env = [("GRIDFLOW__DATABASE__URL", self.url.as_str())];
+        Program::start(&args, &env, &self.path(&format!("{name}.log")))
+    }
+
+    /// One value from the database.
+    pub fn sql(&self, sql: &str) -> Result<String> {
+        self.server.psql(&self.database, sql)
+    }
+
+    /// Queues a manual run, as a handler would: the run and its inbox row in one transaction.
+    pub fn queue_run(&self, dag: &str, run_id: &str) -> Result<()> {
+        self.sql(&format!(
+            "WITH run AS (
+               INSERT INTO dag_run (id, dag_id, run_id, dag_version_id, run_type, state, run_after, queued_at, triggered_by)
+               SELECT (lpad(to_hex(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+                       || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
+                      dag_id, '{run_id}', current_version_id, 'manual', 'queued', now(), now(), 'test'
+               FROM dag WHERE dag_id = '{dag}' RETURNING id)
+             INSERT INTO inbox (kind, subject, created_at) SELECT 'run_queued', id, now() FROM run"
+        ))?;
+        Ok(())
+    }
+}
+
+/// One server for all tests of a program, durable as in production.
+fn durable_server() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| Postgres::start(Durability::Full).expect("a PostgreSQL for tests"))
+}
+
+impl Drop for Cluster {
+    /// Ends the node's host and what it still runs, so that nothing outlives the test.
+    fn drop(&mut self) {
+        let dir = self.dir.path().display().to_string();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let belongs = |file: &str| {
+                std::fs::read(entry.path().join(file)).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&dir))
+            };
+            if pid != std::process::id().cast_signed() && (belongs("cmdline") || belongs("environ")) {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            }
+        }
+    }
+}
