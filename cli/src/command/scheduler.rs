@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use crate::{
-    config::DatabaseArgs,
+    config::{DatabaseArgs, settings_of_environment},
     failure::{Failure, Result},
     state_dir::StateDirArgs,
     telemetry::{self, LogArgs},
@@ -35,6 +35,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     telemetry::start(&args.log)?;
+    let _settings = settings_of_environment()?;
     let _ = (args.database.url()?, args.state_dir.locate()?);
     Err(Failure::ours(format!("no scheduler for `{}` yet", args.dags.display())))
 }

@@ -5,7 +5,8 @@ use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::{
-    failure::{Failure, Result, say},
+    config::settings_of_environment,
+    failure::{Failure, Result},
     postgres,
     state_dir::StateDirArgs,
     telemetry::{self, LogArgs},
@@ -47,12 +48,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     signals.add(Signal::SIGTERM);
     signals.thread_block().map_err(|error| Failure::ours("cannot block signals").because(&error))?;
     telemetry::start(&args.log)?;
+    let _settings = settings_of_environment()?;
     let state_dir = args.state_dir.locate()?;
     state_dir.create()?;
     let _lock = state_dir.lock()?;
     state_dir.token()?;
     let database = postgres::start(&state_dir)?;
-    say(format!("database ready (pid {}): {}", database.pid(), database.url()));
+    crate::output::print("http://127.0.0.1:0\n")?;
     let _ = signals.wait();
     database.stop();
     Ok(ExitCode::SUCCESS)

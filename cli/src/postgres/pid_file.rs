@@ -1,6 +1,6 @@
 //! What a running server says about itself in `postmaster.pid`, and whether that is still true.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use nix::{errno::Errno, sys::signal, unistd::Pid};
 
@@ -40,6 +40,28 @@ fn parse(text: &str) -> Option<Running> {
         _ => Status::Starting,
     };
     Some(Running { pid: Pid::from_raw(pid), sockets: (*lines.get(4).unwrap_or(&"")).to_owned(), status })
+}
+
+/// Lets a new server start where the old one is dead but not collected by its parent, as under a PID 1 that
+/// collects nobody: by its number alone the new one would take it for alive, for ever.
+///
+/// The file keeps all but that number, for which ours is put: a server takes the pid of its parent for a stale one,
+/// and goes on to look whether the shared memory named in the file is still in use. Removing the file would remove
+/// that guard against backends that outlived their server.
+pub fn bury(data: &Path) -> io::Result<()> {
+    let path = data.join("postmaster.pid");
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let Some(found) = parse(&text).filter(|found| is_zombie(found.pid)) else { return Ok(()) };
+    let (_, rest) = text.split_once('\n').unwrap_or_default();
+    fs::write(&path, format!("{}\n{rest}", std::process::id()))?;
+    // The socket's lock holds nothing but the same number.
+    for name in [".s.PGSQL.5432.lock", ".s.PGSQL.5432"] {
+        match fs::remove_file(Path::new(&found.sockets).join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 pub fn is_alive(pid: Pid) -> bool {

@@ -156,7 +156,11 @@ fn bring_up(place: &Place, user: &RunUser) -> Result<(Process, String)> {
     }
     let mut process = match pid_file::running(&place.data) {
         Some(running) => Process::Adopted(running.pid),
-        None => Process::Child(spawn(place, user)?),
+        None => {
+            pid_file::bury(&place.data)
+                .map_err(|error| Failure::ours("cannot clear away what a dead PostgreSQL left").because(&error))?;
+            Process::Child(spawn(place, user)?)
+        }
     };
     let sockets = progress::step("starting PostgreSQL", || until_ready(place, &mut process))?;
     Ok((process, sockets))

@@ -53,7 +53,10 @@ fn compile(path: &str, bytes: &[u8], files: &dyn Files) -> Result<LoadedDag, Vec
         let diagnostics = vec![diagnostic.help("this is a bug of Gridflow: please report it with the file")];
         Compilation { dag: None, diagnostics }
     });
-    dag.map(|compiled| LoadedDag { path: path.into(), compiled }).ok_or(diagnostics)
+    match dag {
+        Some(compiled) => Ok(LoadedDag { path: path.into(), compiled, warnings: diagnostics }),
+        None => Err(diagnostics),
+    }
 }
 
 pub(crate) fn unreadable(path: &str, error: &FileError) -> Diagnostic {

@@ -243,8 +243,9 @@ pub struct Listing {
     pub dags: Vec<Arc<LoadedDag>>,
     /// YAML files that are no DAGs, relative to the folder.
     pub ignored: Vec<Arc<str>>,
-    /// Errors of all files. They name files by paths that begin as the folder was given.
-    pub errors: Vec<Diagnostic>,
+    /// What is wrong with the others, and the warnings of the DAGs. They name files by paths that begin as the folder
+    /// was given.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Looks at a folder once.
@@ -256,9 +257,11 @@ pub fn scan_once(dir: &Path) -> Listing {
         FileState::Dag(_) | FileState::Broken(_) => false,
     };
     let ignored = snapshot.files.iter().filter(|(_, state)| is_ignored(state)).map(|(path, _)| path.clone()).collect();
-    let mut errors: Vec<_> = change.import_errors.into_values().flat_map(|error| error.diagnostics).collect();
-    for diagnostic in &mut errors {
+    let errors = change.import_errors.into_values().flat_map(|error| error.diagnostics);
+    let warnings = change.changed.iter().flat_map(|dag| dag.warnings.iter().cloned());
+    let mut diagnostics: Vec<_> = errors.chain(warnings).collect();
+    for diagnostic in &mut diagnostics {
         diagnostic.file = dir.join(&*diagnostic.file).to_string_lossy().into();
     }
-    Listing { dags: change.changed, ignored, errors }
+    Listing { dags: change.changed, ignored, diagnostics }
 }

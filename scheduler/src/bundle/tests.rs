@@ -403,7 +403,7 @@ fn a_listing_has_dags_ignored_files_and_errors() {
     let listing = scan_once(&folder.path(""));
     assert_eq!(listing.dags.iter().map(|dag| dag.id().as_str()).collect::<Vec<_>>(), ["a"]);
     assert_eq!(listing.ignored, ["values.yaml".into()]);
-    assert_eq!(&*listing.errors[0].file, folder.path("b.yaml").to_str().unwrap());
+    assert_eq!(&*listing.diagnostics[0].file, folder.path("b.yaml").to_str().unwrap());
 }
 
 #[test]

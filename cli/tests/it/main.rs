@@ -1,0 +1,6 @@
+//! The program as people and scripts meet it: its texts, exit codes, files and processes.
+
+mod help;
+mod program;
+mod usage;
+mod validate;
