@@ -314,3 +314,35 @@ async fn another_user_runs_the_command_where_we_may_switch() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_prepared_fails_and_says_why() {
+    let bench = Bench::new();
+    let mut client = bench.client().await;
+    let mut outside = sh("true");
+    outside.files = vec![file("../outside", "")];
+    let mut twice = sh("true");
+    twice.files = vec![file("a", ""), file("a", "")];
+    let mut huge = sh("true");
+    huge.env = BTreeMap::from([("X".into(), "x".repeat(20 << 20))]);
+    let no_log = sh("true");
+    let log = gridflow_executor::local::log_path(bench.dir.path(), no_log.attempt);
+    std::fs::create_dir_all(log).unwrap();
+    let cases = [
+        (outside, "outside of the task's working directory"),
+        (twice, "File exists"),
+        (huge, "hand large values over in a file"),
+        (no_log, "cannot create the log"),
+    ];
+    for (launch, expected) in cases {
+        match client.run(launch).await.outcome {
+            AttemptOutcome::SpawnFailed { message } => assert!(message.contains(expected), "{message}"),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn all_this_holds_for_a_scheduler_without_rights() {
+    support::repeat_as_ordinary_user("all_this_holds");
+}

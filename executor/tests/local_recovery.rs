@@ -281,3 +281,8 @@ fn say(stream: &mut UnixStream, message: &serde_json::Value) {
     stream.write_all(&u32::try_from(body.len()).unwrap().to_le_bytes()).unwrap();
     stream.write_all(&body).unwrap();
 }
+
+#[test]
+fn all_this_holds_for_a_scheduler_without_rights() {
+    support::repeat_as_ordinary_user("all_this_holds");
+}

@@ -8,6 +8,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use nix::libc;
+
 use super::{
     environment::environment,
     launch::Launch,
@@ -58,14 +60,25 @@ pub(super) fn stage(
         Ok(()) => Ok(command),
         Err(error) => {
             let _ = fs::remove_dir_all(&dir);
-            // Only root may give files away; trying again would not change that.
-            if error.kind() == io::ErrorKind::PermissionDenied && account.is_some() {
-                let message = format!("cannot prepare a working directory for the user of `run_as`: {error}");
-                return Ok(Command { unfit: Some(message), ..command });
+            if is_passing(&error) {
+                return Err(error);
             }
-            Err(error)
+            let hint = match &launch.run_as {
+                Some(user) => format!(" for `{user}` (`run_as`); only a scheduler that runs as root may switch users"),
+                None => String::new(),
+            };
+            let message = format!("cannot prepare the working directory `{}`: {error}{hint}", dir.display());
+            Ok(Command { unfit: Some(message), ..command })
         }
     }
+}
+
+/// The machine's trouble and not the launch's: it may be over in a moment.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN | libc::EIO)
+    )
 }
 
 fn fill(scratch: &Scratch, launch: &Launch, stage: u32, account: Option<&Account>) -> io::Result<()> {

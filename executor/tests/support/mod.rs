@@ -21,6 +21,32 @@ use uuid::Uuid;
 /// Nothing a test waits for may take longer.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+const BUILT_HOST: &str = env!("CARGO_BIN_EXE_gridflow-test-host");
+/// Another copy of the host's program.
+const HOST_VARIABLE: &str = "GRIDFLOW_TEST_HOST";
+
+/// Runs all tests of this program again as a user without rights, if we are root; else that is what they do already.
+pub fn repeat_as_ordinary_user(but: &str) {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    // Build folders may lie where only root gets to.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (tests, host) = (dir.path().join("tests"), dir.path().join("host"));
+    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    std::fs::copy(BUILT_HOST, &host).unwrap();
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+        .arg(tests)
+        .args(["--skip", but])
+        .env(HOST_VARIABLE, host)
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 pub struct Bench {
     pub dir: tempfile::TempDir,
     pub config: Config,
@@ -32,7 +58,7 @@ impl Bench {
         // Commands of other users pass through.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
         let installation = InstallationId(Uuid::now_v7());
-        let host = vec![env!("CARGO_BIN_EXE_gridflow-test-host").into()];
+        let host = vec![std::env::var_os(HOST_VARIABLE).unwrap_or_else(|| BUILT_HOST.into())];
         let mut config = Config::new(dir.path().to_owned(), host, installation, NodeId(Uuid::now_v7()));
         config.host_linger = Duration::from_millis(200);
         config.environment =

@@ -231,10 +231,7 @@ impl Actor {
         match result {
             Ok(command) => {
                 let (attempt, stage) = (command.attempt, command.stage);
-                let mut frame = Vec::new();
-                if let Err(error) = wire::encode(&mut frame, &ToHost::Launch(Box::new(command))) {
-                    tracing::error!(%error, attempt.id = %attempt, "a launch is too large for the host");
-                }
+                let frame = launch_frame(command);
                 if let Some(link) = &mut self.link {
                     link.push_frame(&frame);
                 }
@@ -419,6 +416,25 @@ impl Actor {
             Done::Cleared
         });
     }
+}
+
+/// A command that no frame can hold becomes one that never starts and says so.
+fn launch_frame(command: Command) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let bare = Command {
+        argv: Vec::new(),
+        env: Vec::new(),
+        user: None,
+        cwd: command.cwd.clone(),
+        log: command.log.clone(),
+        unfit: None,
+        ..command
+    };
+    if let Err(error) = wire::encode(&mut frame, &ToHost::Launch(Box::new(command))) {
+        let unfit = Some(format!("{error}; hand large values over in a file"));
+        wire::encode(&mut frame, &ToHost::Launch(Box::new(Command { unfit, ..bare }))).expect("nothing in it is large");
+    }
+    frame
 }
 
 /// An output that cannot be used makes a failure of a success, and nothing worse of a failure.

@@ -12,12 +12,12 @@ use std::{
     path::Path,
 };
 
-use nix::libc;
 use uuid::Uuid;
 
 use super::{
     super::{
         layout::minted_ms,
+        staging::is_passing,
         wire::{CancelOrder, Command, End, Record as Shown, State, Usage},
     },
     clock::{BootNs, wall_us},
@@ -392,10 +392,54 @@ fn open_log(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Not the attempt's fault, and may be over in a moment.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOSPC | libc::EDQUOT | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN)
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts(path: &Path) -> Attempts {
+        let (records, found) = Records::open(path).unwrap();
+        super::super::recovery::recover(1, records, found).unwrap()
+    }
+
+    fn minted_hours_ago(hours: i64) -> Uuid {
+        let ms = (wall_us() / 1000 - hours * 3_600_000).cast_unsigned();
+        uuid::Builder::from_unix_timestamp_millis(ms, &[7; 10]).into_uuid()
+    }
+
+    fn shown_end(attempts: &mut Attempts, attempt: Uuid) -> Option<(End, bool)> {
+        let order = CancelOrder { attempt, run: Uuid::nil() };
+        attempts.cancel(&order).unwrap().map(|shown| match shown.state {
+            State::Gone { end, .. } => (end, shown.acknowledged),
+            State::Started { .. } => panic!("it never started"),
+        })
+    }
+
+    #[test]
+    fn a_claim_stays_until_it_is_acknowledged_forgotten_and_a_day_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        let (old, young) = (minted_hours_ago(48), minted_hours_ago(1));
+        let mut host = attempts(&path);
+        for attempt in [old, young] {
+            assert_eq!(shown_end(&mut host, attempt), None, "the cancel takes the claim");
+            host.forget(attempt);
+        }
+        host.drop_forgotten().unwrap();
+        for attempt in [old, young] {
+            assert_eq!(shown_end(&mut host, attempt), Some((End::NeverStarted, false)), "not acknowledged yet");
+            host.acknowledge(attempt);
+            host.forget(attempt);
+        }
+        // Also when the host ends before it gets to it.
+        let mut host = attempts(&path);
+        assert_eq!(host.claims.len(), 2);
+        host.drop_forgotten().unwrap();
+        assert_eq!(host.claims.keys().copied().collect::<Vec<_>>(), [young]);
+
+        // The old one has no claim any more, and still never starts: it is older than the horizon.
+        let mut host = attempts(&path);
+        assert_eq!(shown_end(&mut host, old), Some((End::NeverStarted, false)));
+        assert_eq!(shown_end(&mut host, young), Some((End::NeverStarted, true)));
+        assert_eq!(host.claims.len(), 1);
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     os::{fd::AsRawFd, unix::net::UnixStream},
 };
 
-use nix::libc;
+use nix::{libc, sys::epoll::EpollFlags};
 
 use super::{
     super::wire::{self, FrameError, FromHost, ToHost},
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     /// Records it has not been told yet, after its hello; `None` once it was told all.
     pub backlog: Option<VecDeque<Slot>>,
     pub broken: bool,
+    /// What the event loop waits for.
+    pub interest: EpollFlags,
 }
 
 impl Connection {
@@ -45,6 +47,7 @@ impl Connection {
             greeted: false,
             backlog: None,
             broken: false,
+            interest: EpollFlags::EPOLLIN,
         })
     }
 

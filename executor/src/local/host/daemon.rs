@@ -22,6 +22,7 @@ use nix::{
 use super::{
     super::layout::{HOST_LOG, LOCK},
     Error,
+    process::ATTEMPT_VARIABLE,
 };
 
 /// Starts a host that outlives the caller: `PROGRAM ARGUMENTS… --state-dir DIR` in a session of its own and with
@@ -38,6 +39,9 @@ pub fn spawn(program: &[impl AsRef<OsStr>], state_dir: &Path) -> io::Result<()> 
     let mut command = Command::new(exe);
     command.args(arguments).arg("--state-dir").arg(state_dir);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    // The scheduler's secrets are no business of a process that commands of the same user can look into. Only a mark of
+    // an attempt that we ourselves are part of stays: whoever runs it must find the host when it cleans up.
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == ATTEMPT_VARIABLE));
     // SAFETY: `detach` makes system calls only.
     unsafe { command.pre_exec(detach) };
     // The process in between ends at once, so the host is nobody's child: nobody has to reap it.

@@ -226,6 +226,8 @@ impl Host<'_> {
     /// Why we do not work for this client. A host that has nothing open serves whoever comes first.
     fn refusal(&mut self, hello: &Hello) -> Option<String> {
         if hello.protocol != PROTOCOL {
+            // After an upgrade: the next host is of the new version.
+            self.draining |= self.attempts.is_idle() && !self.clients.values().any(|client| client.greeted);
             return Some(format!("the host speaks protocol {PROTOCOL}, the client {}", hello.protocol));
         }
         let header = self.attempts.records.header();
@@ -278,6 +280,9 @@ impl Host<'_> {
             } else {
                 EpollFlags::EPOLLIN
             };
+            if std::mem::replace(&mut client.interest, interest) == interest {
+                continue;
+            }
             let mut event = EpollEvent::new(interest, CLIENT | u64::from(*number));
             if self.epoll.modify(client.stream.as_fd(), &mut event).is_err() {
                 client.broken = true;

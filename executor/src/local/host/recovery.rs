@@ -117,3 +117,91 @@ impl Attempts {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{super::super::wire::State, *};
+
+    const BOOT: u64 = 1;
+
+    fn claimed() -> Record {
+        Record {
+            attempt: Uuid::now_v7(),
+            run: Uuid::nil(),
+            turn: 3,
+            spec_hash: [0; 32],
+            stage: 0,
+            boot: BOOT,
+            claimed_us: wall_us(),
+            claimed_at: BootNs::now(),
+            deadline: None,
+            grace_ms: 0,
+            asked: None,
+            end: None,
+            acknowledged: false,
+            forgotten: false,
+            birth: None,
+        }
+    }
+
+    /// What a new host says about a record that it finds.
+    fn found(record: &Record) -> (Attempts, State) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        let slot = Records::open(&path).unwrap().0.insert(record).unwrap();
+        let (records, found) = Records::open(&path).unwrap();
+        let attempts = recover(BOOT, records, found).unwrap();
+        let state = attempts.shown(slot).unwrap().state;
+        (attempts, state)
+    }
+
+    fn reason(state: State) -> String {
+        match state {
+            State::Gone { end: End::Lost { reason }, .. } => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_claim_without_a_birth_never_started() {
+        let (attempts, state) = found(&claimed());
+        assert!(reason(state).contains("before it could start"));
+        assert!(attempts.is_idle());
+        assert_eq!(attempts.turn_max, 3);
+    }
+
+    #[test]
+    fn a_command_of_another_boot_is_gone_whatever_its_pid_names_now() {
+        let birth = Some(Birth { pid: 1, alive_at: BootNs::now() });
+        let (attempts, state) = found(&Record { boot: 2, birth, ..claimed() });
+        assert!(reason(state).contains("restarted"));
+        assert!(attempts.is_idle());
+    }
+
+    #[test]
+    fn a_pid_that_names_a_younger_process_now_is_not_the_command() {
+        let long_ago = BootNs(1_000_000_000);
+        let birth = Some(Birth { pid: std::process::id().cast_signed(), alive_at: BootNs(2_000_000_000) });
+        let (attempts, state) = found(&Record { claimed_at: long_ago, birth, ..claimed() });
+        // Others of the attempt may live, so it is not gone before somebody has looked.
+        assert!(matches!(state, State::Started { .. }));
+        assert_eq!(attempts.watched().count(), 0);
+        assert_eq!(attempts.timers.len(), 1);
+    }
+
+    #[test]
+    fn a_command_that_had_ended_keeps_its_end_while_it_is_swept() {
+        let end = End::Exited { code: 4 };
+        let ended = Ended { at_us: 1, end: end.clone(), usage: Usage::default(), gone: false };
+        let (mut attempts, state) = found(&Record { end: Some(ended), ..claimed() });
+        assert!(matches!(state, State::Started { .. }));
+        let (_, slot) = *attempts.timers.first().unwrap();
+        attempts.tend(BootNs::now());
+        match attempts.shown(slot).unwrap().state {
+            State::Gone { end: now, .. } => assert_eq!(now, end),
+            other => panic!("{other:?}"),
+        }
+    }
+}
