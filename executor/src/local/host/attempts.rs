@@ -20,11 +20,12 @@ use super::{
         staging::is_passing,
         wire::{CancelOrder, Command, End, Record as Shown, State, Usage},
     },
+    cgroup::Cgroups,
     clock::{BootNs, wall_us},
     failure,
     record::{Asked, Ended, Record},
     records::{Header, Records, Slot},
-    spawn::{self, Spawner},
+    spawn::{self, Files, Spawner},
 };
 
 /// A forgotten claim is kept this long after its attempt was made; afterwards the attempt's age alone keeps it from
@@ -49,6 +50,7 @@ pub(super) struct Attempts {
     /// Forgotten claims by the time their attempts were made.
     pub(super) forgotten: BTreeSet<(i64, Slot)>,
     pub(super) turn_max: i64,
+    pub(super) cgroups: Option<Cgroups>,
     spawner: Spawner,
 }
 
@@ -106,6 +108,7 @@ impl Attempts {
             timers: BTreeSet::new(),
             changed: Vec::new(),
             forgotten: BTreeSet::new(),
+            cgroups: Cgroups::find(),
             spawner: Spawner::new()?,
         })
     }
@@ -152,7 +155,13 @@ impl Attempts {
             Ok(slot) => slot,
             Err(error) => return Launched::Postponed(format!("cannot record a claim: {error}")),
         };
-        match self.spawner.spawn(prepared, log, self.records.file(), slot) {
+        let cgroup = self.make_cgroup(command.attempt);
+        let files = Files { log, records: self.records.file(), slot, cgroup: cgroup.as_ref() };
+        let spawned = self.spawner.spawn(prepared, files);
+        if cgroup.is_some() && !matches!(spawned, Ok(Ok(_))) {
+            self.remove_cgroup(command.attempt);
+        }
+        match spawned {
             // No process could be made: the claim is taken back before anybody heard of it.
             Err(error) => {
                 let reason = format!("cannot make a process: {error}; is there a limit on the number of processes?");
@@ -181,6 +190,18 @@ impl Attempts {
                 }
                 Launched::Claimed
             }
+        }
+    }
+
+    /// A command without a group still runs; what it leaves is then found as it is without groups.
+    fn make_cgroup(&self, attempt: Uuid) -> Option<File> {
+        let made = self.cgroups.as_ref()?.make(attempt);
+        made.inspect_err(|error| super::note(format_args!("cannot make a control group: {error}"))).ok()
+    }
+
+    pub(super) fn remove_cgroup(&self, attempt: Uuid) {
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.remove(attempt);
         }
     }
 
