@@ -7,16 +7,14 @@ use crate::failure::{Failure, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people
     Text,
-    /// One JSON object a line
     Json,
 }
 
 /// How the long-running roles log.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
-    /// How log lines on stderr look
+    /// How log lines on stderr look: `text` for people, `json` for collectors
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "GRIDFLOW_LOG_FORMAT", help_heading = "Logging")]
     log_format: LogFormat,
 
