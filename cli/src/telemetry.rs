@@ -19,7 +19,13 @@ pub struct LogArgs {
     log_format: LogFormat,
 
     /// What is logged: `error`, `warn`, `info`, `debug`, or a filter such as `info,gridflow_scheduler=debug`
-    #[arg(long, default_value = "info", env = "GRIDFLOW_LOG", value_name = "FILTER", help_heading = "Logging")]
+    #[arg(
+        long,
+        default_value = "info,sqlx=warn",
+        env = "GRIDFLOW_LOG",
+        value_name = "FILTER",
+        help_heading = "Logging"
+    )]
     log: String,
 }
 

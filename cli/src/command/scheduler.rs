@@ -1,6 +1,8 @@
 //! `gridflow scheduler`: the scheduler on a database of the user's.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
+
+use gridflow_scheduler::Signals;
 
 use crate::{
     config::{DatabaseArgs, settings_of_environment},
@@ -48,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let Some(database) = role::unless_stopped(&shutdown, role::database(url, &settings)).await? else {
             return Ok(ExitCode::SUCCESS);
         };
-        let ended = gridflow_scheduler::run(config, database, Arc::default(), shutdown).await;
+        let ended = gridflow_scheduler::run(config, database, Signals::default(), shutdown).await;
         ended.map_err(|error| role::scheduler_failed(&error))?;
         Ok(ExitCode::SUCCESS)
     })
