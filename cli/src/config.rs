@@ -141,4 +141,12 @@ mod tests {
         assert!(text.contains("`GRIDFLOW__SCHEDULER__LOSSES_MAX` must be a number"), "{text}");
         assert!(!text.contains("s3cret"), "{text}");
     }
+
+    #[test]
+    fn the_documents_name_every_setting() {
+        let text = include_str!("../../docs/operations.md");
+        for setting in SETTINGS {
+            assert!(text.contains(&format!("`{}`", setting.variable)), "{} is missing", setting.variable);
+        }
+    }
 }
