@@ -10,7 +10,6 @@ mod failure;
 mod output;
 mod postgres;
 mod progress;
-mod role;
 mod state_dir;
 mod telemetry;
 mod yaml;

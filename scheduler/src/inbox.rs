@@ -44,8 +44,9 @@ async fn decide_events(lead: &mut Lead, input: &mut Input) -> Result<bool, Error
         lead.dags_with_events.clear();
     }
     for event in events {
-        let subject =
-            lead.current(&event.trigger.dag).map(|(_, dag)| Subject { dag, is_paused: lead.world.is_paused(&event.trigger.dag) });
+        let subject = lead
+            .current(&event.trigger.dag)
+            .map(|(_, dag)| Subject { dag, is_paused: lead.world.is_paused(&event.trigger.dag) });
         match decide(&event, subject) {
             Decision::Step(event) => input.events.push(event),
             Decision::Keep => {}

@@ -148,14 +148,11 @@ impl Lead {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(self.leader.resign().await?),
                 Some(report) = self.reports.recv() => self.take_report(report)?,
-                () = shared.signals.inbox.notified() => read_inbox = true,
+                () = shared.wake.notified() => read_inbox = true,
                 changed = snapshots.changed() => {
                     if changed.is_err() { return Ok(self.leader.resign().await?); }
                     let snapshot = snapshots.borrow_and_update().clone();
-                    if let Some(snapshot) = snapshot {
-                        publish::publish(&mut self, &snapshot).await?;
-                        shared.signals.settled.notify_one();
-                    }
+                    if let Some(snapshot) = snapshot { publish::publish(&mut self, &snapshot).await?; }
                 }
                 () = sleep_to(due) => {}
                 _ = heartbeat.tick() => {

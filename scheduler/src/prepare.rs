@@ -5,9 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use gridflow_core::{
-    AttemptId, LaunchOrder, MapIndex, Task, TaskNo, Timestamp, TryNumber, Turn,
-};
+use gridflow_core::{AttemptId, LaunchOrder, MapIndex, Task, TaskNo, Timestamp, TryNumber, Turn};
 use gridflow_dag_spec::{CompiledDag, Context, Rendered, RunContext, TaskInstanceContext, TriggerDagRun};
 use gridflow_executor::local::Launch;
 use serde_json::{Map, Value, json};

@@ -1,12 +1,15 @@
 //! From what the folder holds to what the database and the core know of it.
 
-use std::{collections::{BTreeMap, HashMap}, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::Utc;
 use gridflow_core::{DagChanged, Event};
 use gridflow_dag_spec::{CompiledDag, render_json, render_text};
-use gridflow_store::api::DagDetails;
 use gridflow_store::dag::{self, Change, ClearedErrors, Publication, PublishDag, TaskSummary, VersionFile};
+use serde_json::json;
 
 use crate::{
     Error,
@@ -92,7 +95,8 @@ fn publish_dag(loaded: &LoadedDag, contents: &mut HashMap<[u8; 32], Arc<[u8]>>) 
         contents.entry(hash).or_insert_with(|| Arc::clone(bytes));
         hash
     };
-    let files = compiled.files.iter().map(|(path, bytes)| VersionFile { path: path.clone(), hash: stored(bytes), mode: 0o644 });
+    let files =
+        compiled.files.iter().map(|(path, bytes)| VersionFile { path: path.clone(), hash: stored(bytes), mode: 0o644 });
     let files = files.collect();
     let source = stored(&Arc::from(compiled.source.as_bytes()));
     let dag = &compiled.dag;
@@ -114,7 +118,10 @@ fn publish_dag(loaded: &LoadedDag, contents: &mut HashMap<[u8; 32], Arc<[u8]>>) 
         owner: compiled.owner.clone(),
         tags: compiled.tags.clone(),
         description: compiled.description.clone(),
-        details: DagDetails::of(dag).to_json(),
+        details: json!({
+            "max_active_runs": dag.parts().max_active_runs.get(),
+            "max_active_tasks": dag.parts().max_active_tasks.get(),
+        }),
         is_paused_at_creation: dag.parts().is_paused_at_creation,
     }
 }

@@ -7,7 +7,8 @@ use std::{
 
 use chrono::Utc;
 use gridflow_core::{
-    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, RecoveryRows, World, WorldConfig, recover,
+    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, RecoveryRows, World, WorldConfig,
+    recover,
 };
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local::{LocalExecutor, boot_identity};
@@ -37,7 +38,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     let mut versions = VersionCache::default();
     let published = load_published(shared, &mut reader, &mut versions).await?;
     let definitions = load_versions(&rows.versions, &mut reader, &mut versions).await?;
-    let binding = NodeBinding { node: shared.node, boot: boot_identity().map_err(|source| Error::StateDir { path: "/proc".into(), source })? };
+    let binding = NodeBinding {
+        node: shared.node,
+        boot: boot_identity().map_err(|source| Error::StateDir { path: "/proc".into(), source })?,
+    };
     let (executor, reports) = LocalExecutor::connect_or_start(shared.executor_config()).await?;
 
     let mut unmentioned = HashMap::new();
@@ -131,8 +135,12 @@ async fn load_published(
     versions: &mut VersionCache,
 ) -> Result<BTreeMap<DagId, Published>, Error> {
     let snapshot = shared.snapshots.borrow().clone();
-    let in_folder: HashMap<[u8; 32], Arc<CompiledDag>> =
-        snapshot.as_deref().into_iter().flat_map(dags_of).map(|loaded| (loaded.hash(), Arc::clone(&loaded.compiled))).collect();
+    let in_folder: HashMap<[u8; 32], Arc<CompiledDag>> = snapshot
+        .as_deref()
+        .into_iter()
+        .flat_map(dags_of)
+        .map(|loaded| (loaded.hash(), Arc::clone(&loaded.compiled)))
+        .collect();
     let mut published = BTreeMap::new();
     for row in dag::live(reader).await? {
         if let Some(compiled) = in_folder.get(&row.hash) {

@@ -8,11 +8,11 @@ use gridflow_store::{
     Database,
     notify::{Channel, Waker},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, Signals,
+    Config,
     bundle::Snapshot,
     lead::Lead,
     trigger::file::{FileTriggers, Wanted},
@@ -24,7 +24,8 @@ pub(crate) struct Shared {
     pub database: Database,
     pub node: NodeId,
     pub installation: InstallationId,
-    pub signals: Signals,
+    /// Something may lie in the inbox.
+    pub wake: Arc<Notify>,
     /// Tells other processes of turns.
     pub waker: Waker,
     /// The latest look at the folder of DAGs.
@@ -36,15 +37,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn executor_config(&self) -> local::Config {
         let host_command = vec![self.config.program.clone().into_os_string(), "host".into()];
-        let mut config =
-            local::Config::new(self.config.state_dir.clone(), host_command, self.installation, self.node);
+        let mut config = local::Config::new(self.config.state_dir.clone(), host_command, self.installation, self.node);
         config.environment = self.config.environment.clone();
         config
     }
 
     /// For streams and waiting handlers, here and in other processes.
     pub fn turn_committed(&self) {
-        self.signals.turn.notify_one();
         self.waker.wake(Channel::Turn);
     }
 
@@ -64,7 +63,7 @@ impl Shared {
             root: self.config.dags.clone(),
             database: self.database.clone(),
             wanted: self.wanted.subscribe(),
-            received: Arc::clone(&self.signals.inbox),
+            received: Arc::clone(&self.wake),
         };
         let tracker = TaskTracker::new();
         tracker.spawn(triggers.run(term));

@@ -86,7 +86,9 @@ fn remember_output(lead: &mut Lead, event: &Event) {
 fn run_of(event: &Event) -> Option<RunKey> {
     match event {
         Event::RunQueued(run) => Some(run.key),
-        Event::AttemptStarted { run, .. } | Event::AttemptFinished { run, .. } | Event::CancelRun { run, .. } => Some(*run),
+        Event::AttemptStarted { run, .. } | Event::AttemptFinished { run, .. } | Event::CancelRun { run, .. } => {
+            Some(*run)
+        }
         _ => None,
     }
 }

@@ -149,6 +149,30 @@ async fn move_cursor(
     Ok(())
 }
 
+/// Moves a trigger's position from where it was read; false if somebody moved it meanwhile, or is about to and wins.
+/// A part of the caller's own transaction, which is to be rolled back then.
+pub async fn move_position(
+    conn: &mut PgConnection,
+    trigger: &TriggerKey,
+    from: Option<&Value>,
+    to: &Value,
+    at: Timestamp,
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "INSERT INTO trigger_cursor AS c (bundle_id, dag_id, trigger_name, position, updated_at) VALUES (1, $1, $2, $3, $4)
+         ON CONFLICT (bundle_id, dag_id, trigger_name) DO UPDATE SET position = $3, updated_at = $4
+         WHERE c.position::jsonb = $5::jsonb",
+        trigger.dag.as_str(),
+        &*clean(&trigger.name),
+        to,
+        at,
+        from,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// How far a trigger has read its source.
 pub async fn position(conn: &mut PgConnection, trigger: &TriggerKey) -> Result<Option<Value>, Error> {
     let position = sqlx::query_scalar!(
@@ -263,8 +287,12 @@ pub(crate) async fn decide(conn: &mut PgConnection, writes: &[EventWrite], turn:
     let ids: Vec<Uuid> = writes.iter().map(|write| write.event.0).collect();
     let bounds = ids.iter().min().copied().zip(ids.iter().max().copied());
     let (lowest, highest) = bounds.expect("there are some");
-    let done = sqlx::query_file!(
-        "queries/event_decide.sql",
+    let done = sqlx::query!(
+        "UPDATE event AS e
+         SET outcome = CASE WHEN t.run IS NULL THEN 'ignored' ELSE 'run' END, dag_run_id = t.run, reason = t.reason,
+             decided_turn = $4
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t (id, run, reason)
+         WHERE e.id = t.id AND e.outcome IS NULL AND e.id BETWEEN $5 AND $6",
         &ids,
         &writes.iter().map(run).collect::<Vec<_>>() as &[Option<Uuid>],
         &writes.iter().map(reason).collect::<Vec<_>>() as &[Option<String>],

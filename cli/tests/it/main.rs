@@ -2,6 +2,5 @@
 
 mod help;
 mod program;
-mod standalone;
 mod usage;
 mod validate;

@@ -152,7 +152,9 @@ fn stays_inside(root: &Path, entry: &DirEntry, outside: &Mutex<Vec<Gap>>) -> boo
 
 /// What could not be looked at. Files that went while we looked are none.
 fn gap_of(root: &Path, error: &ignore::Error) -> Option<Gap> {
-    let path = path_of(error).map_or_else(|| ".".into(), |path| relative(root, path));
+    // Where it does not say where, nothing is known for sure.
+    let below = path_of(error).map_or_else(|| "".into(), |path| relative(root, path));
+    let path = if below.is_empty() { ".".into() } else { Arc::clone(&below) };
     if let ignore::Error::WithDepth { err, .. } | ignore::Error::WithPath { err, .. } = error
         && let ignore::Error::Loop { .. } = innermost(err)
     {
@@ -166,7 +168,7 @@ fn gap_of(root: &Path, error: &ignore::Error) -> Option<Gap> {
     let diagnostic =
         Diagnostic::of_file(&path, Code::FileUnreadable, format!("cannot look into `{path}`: {}", cause.kind()))
             .help("check the permissions of the folder; its DAGs stay as they were until it can be read");
-    Some(Gap { below: path, diagnostic })
+    Some(Gap { below, diagnostic })
 }
 
 fn innermost(error: &ignore::Error) -> &ignore::Error {

@@ -31,7 +31,9 @@ pub fn decide(event: &PendingEvent, subject: Option<Subject<'_>>) -> Decision {
         return ignore(event, format!("the DAG has no trigger `{}` any more", event.trigger.name));
     };
     match trigger.on_pause {
-        OnPause::Drop if is_paused => ignore(event, "the DAG is paused, and its trigger says `on_pause: drop`".to_owned()),
+        OnPause::Drop if is_paused => {
+            ignore(event, "the DAG is paused, and its trigger says `on_pause: drop`".to_owned())
+        }
         OnPause::Drop | OnPause::Keep => by_rules(event, trigger),
     }
 }
@@ -68,4 +70,3 @@ fn request(event: &PendingEvent, conf: Value) -> RunRequest {
 fn ignore(event: &PendingEvent, reason: String) -> Decision {
     Decision::Step(Event::EventIgnored { event: event.id, reason })
 }
-

@@ -5,7 +5,6 @@
 //! while; its records stay.
 
 mod attempts;
-mod cgroup;
 mod clock;
 mod connection;
 mod daemon;

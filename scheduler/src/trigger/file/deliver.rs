@@ -62,20 +62,27 @@ impl Receiver {
             Dedup::Content => self.known(&files).await?,
         };
         let drafting = tokio::task::spawn_blocking(move || {
-            files.into_iter().zip(known.into_iter().chain(std::iter::repeat(false))).map(|(file, is_known)| draft(&scope, dedup, file, is_known)).collect::<Vec<_>>()
+            files
+                .into_iter()
+                .zip(known.into_iter().chain(std::iter::repeat(false)))
+                .map(|(file, is_known)| draft(&scope, dedup, file, is_known))
+                .collect::<Vec<_>>()
         });
         let drafts = drafting.await.expect("reading files does not panic, and blocking tasks are not aborted");
 
         let events: Vec<_> = drafts.iter().filter_map(|draft| draft.as_ref().ok()?.event.clone()).collect();
         let passed: Vec<_> = match dedup {
             Dedup::Path => Vec::new(),
-            Dedup::Content => drafts.iter().flatten().map(|draft| stamp_key(&draft.ripe.path, draft.ripe.stamp)).collect(),
+            Dedup::Content => {
+                drafts.iter().flatten().map(|draft| stamp_key(&draft.ripe.path, draft.ripe.stamp)).collect()
+            }
         };
         let mut transaction = self.database.pool().begin().await?;
         let received = event::receive_within(&mut transaction, &self.trigger, &events, None, now()).await?;
         event::pass_over(&mut transaction, &self.trigger, &passed).await?;
         transaction.commit().await?;
-        let delivered = drafts.into_iter().map(|draft| draft.map_or_else(|changed| changed, |draft| Delivered::Done(draft.ripe)));
+        let delivered =
+            drafts.into_iter().map(|draft| draft.map_or_else(|changed| changed, |draft| Delivered::Done(draft.ripe)));
         Ok((delivered.collect(), received.taken.len()))
     }
 
@@ -95,13 +102,17 @@ impl Receiver {
     }
 
     /// Notes what the trigger looks at from now on, and the files that it passes over, all at once.
-    pub async fn begin(&self, passed: &[Ripe]) -> Result<(), gridflow_store::Error> {
+    /// False if another leader was faster: then what there is to pass over has to be found anew.
+    pub async fn begin(&self, before: Option<&Value>, passed: &[Ripe]) -> Result<bool, gridflow_store::Error> {
         let keys: Vec<_> = passed.iter().map(|file| stamp_key(&file.path, file.stamp)).collect();
         let mut transaction = self.database.pool().begin().await?;
+        let to = self.scope.to_json();
+        if !event::move_position(&mut transaction, &self.trigger, before, &to, now()).await? {
+            return Ok(false);
+        }
         event::pass_over(&mut transaction, &self.trigger, &keys).await?;
-        event::receive_within(&mut transaction, &self.trigger, &[], Some(&self.scope.to_json()), now()).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -72,7 +72,9 @@ pub(crate) fn look(scope: &Scope) -> Found {
         found.dirs.insert(dir);
         for entry in entries.flatten() {
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() && scope.is_recursive && depth < DEPTH_MAX => pending.push((entry.path(), depth + 1)),
+                Ok(kind) if kind.is_dir() && scope.is_recursive && depth < DEPTH_MAX => {
+                    pending.push((entry.path(), depth + 1))
+                }
                 Ok(kind) if kind.is_file() || kind.is_symlink() => take(scope, &entry, &mut found),
                 Ok(_) | Err(_) => {}
             }

@@ -17,11 +17,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use gridflow_core::DagId;
 use gridflow_dag_spec::{CompiledDag, FileTrigger, TriggerKind};
@@ -85,13 +81,22 @@ impl FileTriggers {
                 continue;
             }
             match self.start(key, spec, hub) {
-                Ok(task) => _ = running.insert(key.clone(), Running { spec: spec.clone(), _task: AbortOnDropHandle::new(task) }),
-                Err(error) => tracing::error!(dag.id = %key.0, trigger = key.1, %error, "a file trigger has a pattern that can't be used"),
+                Ok(task) => {
+                    _ = running.insert(key.clone(), Running { spec: spec.clone(), _task: AbortOnDropHandle::new(task) })
+                }
+                Err(error) => {
+                    tracing::error!(dag.id = %key.0, trigger = key.1, %error, "a file trigger has a pattern that can't be used")
+                }
             }
         }
     }
 
-    fn start(&self, (dag, name): &(DagId, String), spec: &FileTrigger, hub: &Hub) -> Result<JoinHandle<()>, globset::Error> {
+    fn start(
+        &self,
+        (dag, name): &(DagId, String),
+        spec: &FileTrigger,
+        hub: &Hub,
+    ) -> Result<JoinHandle<()>, globset::Error> {
         let scope = Scope::of(&self.root, spec)?;
         let trigger = TriggerKey { dag: dag.clone(), name: name.clone() };
         let database = self.database.clone();

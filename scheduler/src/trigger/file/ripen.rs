@@ -152,8 +152,8 @@ mod tests {
         due.into_iter().map(|(path, _)| path.display().to_string()).collect()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_file_is_ripe_after_it_stayed_the_same() {
+    #[test]
+    fn a_file_is_ripe_after_it_stayed_the_same() {
         let (start, mut ripening) = (Instant::now(), Ripening::default());
         ripening.see(&file("a"), Stamp::fake(1), Writer::Gone, STABLE, start);
         ripening.see(&file("a"), Stamp::fake(2), Writer::Gone, STABLE, start + Duration::from_secs(1));
@@ -163,8 +163,8 @@ mod tests {
         assert_eq!(ripening.next_at(), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_open_file_waits_for_its_writer() {
+    #[test]
+    fn an_open_file_waits_for_its_writer() {
         let (start, mut ripening) = (Instant::now(), Ripening::default());
         ripening.see(&file("a"), Stamp::fake(1), Writer::Open, STABLE, start);
         // A look at the whole folder knows nothing of writers and must not shorten the wait.
@@ -175,8 +175,8 @@ mod tests {
         assert_eq!(names(ripening.due(start + STABLE * 2, 9)), ["a"]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_on_its_way_or_taken_is_not_taken_again_until_it_changes() {
+    #[test]
+    fn what_is_on_its_way_or_taken_is_not_taken_again_until_it_changes() {
         let (start, mut ripening) = (Instant::now(), Ripening::default());
         let (a, stamp) = (file("a"), Stamp::fake(1));
         ripening.see(&a, stamp, Writer::Gone, STABLE, start);

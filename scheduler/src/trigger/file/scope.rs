@@ -22,10 +22,18 @@ pub(crate) struct Scope {
 impl Scope {
     /// A relative folder begins at the root of the bundle.
     pub fn of(root: &Path, spec: &FileTrigger) -> Result<Self, globset::Error> {
-        Self::new(root.join(&spec.path), spec.recursive, spec.glob.clone(), spec.suffix.clone())
+        // What runs are told is the same wherever the scheduler was started.
+        let folder = root.join(&spec.path);
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        Self::new(folder, spec.recursive, spec.glob.clone(), spec.suffix.clone())
     }
 
-    fn new(folder: PathBuf, is_recursive: bool, globs: Vec<String>, suffixes: Vec<String>) -> Result<Self, globset::Error> {
+    fn new(
+        folder: PathBuf,
+        is_recursive: bool,
+        globs: Vec<String>,
+        suffixes: Vec<String>,
+    ) -> Result<Self, globset::Error> {
         let mut matcher = GlobSetBuilder::new();
         for glob in &globs {
             matcher.add(Glob::new(glob)?);
@@ -44,7 +52,8 @@ impl Scope {
         let is_in_place = if self.is_recursive { dir.starts_with(&self.folder) } else { dir == self.folder };
         let is_shown = !name.starts_with('.') || self.globs.iter().any(|glob| glob.starts_with('.'));
         let fits_glob = self.globs.is_empty() || self.matcher.is_match(name);
-        let fits_suffix = self.suffixes.is_empty() || self.suffixes.iter().any(|suffix| name.ends_with(suffix.as_str()));
+        let fits_suffix =
+            self.suffixes.is_empty() || self.suffixes.iter().any(|suffix| name.ends_with(suffix.as_str()));
         is_in_place && is_shown && fits_glob && fits_suffix
     }
 

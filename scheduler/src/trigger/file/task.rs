@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use gridflow_dag_spec::Existing;
+use gridflow_store::event;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until},
@@ -22,6 +23,8 @@ use crate::folder::rescan_pause;
 /// Between tries while the database or the folder can't be reached.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// After another leader was faster: it is about to end, or we are.
+const LOST: Duration = Duration::from_millis(100);
 /// Looks at a folder may take a tenth of the time, however often folders appear in it.
 const REST: u32 = 10;
 const REST_MAX: Duration = Duration::from_secs(1);
@@ -75,37 +78,45 @@ impl Task {
     /// Makes sure that the database knows what the trigger looks at, and passes over what was there
     /// before. Files that came while nobody looked are not passed over.
     async fn begin(&mut self) {
-        let position = persist("reading its position", || self.receiver.position()).await;
-        let before = position.as_ref().and_then(Scope::from_json);
-        let scope = self.receiver.scope.clone();
-        if position.as_ref() == Some(&scope.to_json()) {
-            return;
-        }
-        // From now on, so that nothing falls between this look and the first of the watch.
-        let found = loop {
-            let (scope, found) = blocking(scope.clone(), |scope| look(scope)).await;
-            if found.is_complete() {
-                break found;
+        loop {
+            let position = persist("reading its position", || self.receiver.position()).await;
+            if position.as_ref() == Some(&self.receiver.scope.to_json()) {
+                return;
             }
-            tracing::warn!(
-                dag.id = %self.receiver.trigger.dag, trigger = %self.receiver.trigger.name, folder = %scope.folder.display(),
-                problem = found.problem.as_ref().map(describe), "a file trigger can't begin"
-            );
-            sleep(RETRY_MAX).await;
-        };
+            let before = position.as_ref().and_then(Scope::from_json);
+            let passed = self.passed(before.as_ref()).await;
+            if persist("noting what was there before", || self.receiver.begin(position.as_ref(), &passed)).await {
+                passed.iter().for_each(|file| self.arrivals.take(&file.path, file.stamp));
+                return;
+            }
+            sleep(LOST).await;
+        }
+    }
+
+    /// The files that were there before the trigger, or before it looked for their like.
+    async fn passed(&self, before: Option<&Scope>) -> Vec<Ripe> {
+        let found = self.find().await;
         let is_passed = |path: &Path, stamp| match self.existing {
-            Existing::Ignore => self.arrivals.is_complete(path, stamp) && !before.as_ref().is_some_and(|before| before.covers(path)),
+            Existing::Ignore => {
+                self.arrivals.is_complete(path, stamp) && !before.is_some_and(|before| before.covers(path))
+            }
             Existing::Fire => false,
         };
-        let passed: Vec<_> = found
-            .files
-            .into_iter()
-            .filter(|(path, stamp)| is_passed(path, *stamp))
-            .map(|(path, stamp)| Ripe { path, stamp })
-            .collect();
-        persist("noting what was there before", || self.receiver.begin(&passed)).await;
-        for file in passed {
-            self.arrivals.take(&file.path, file.stamp);
+        let passed = found.files.into_iter().filter(|(path, stamp)| is_passed(path, *stamp));
+        passed.map(|(path, stamp)| Ripe { path, stamp }).collect()
+    }
+
+    /// A whole look: waits for a folder that can't be read.
+    async fn find(&self) -> Found {
+        loop {
+            let (scope, found) = blocking(self.receiver.scope.clone(), |scope| look(scope)).await;
+            if found.is_complete() {
+                return found;
+            }
+            let event::TriggerKey { dag, name } = &self.receiver.trigger;
+            let problem = found.problem.as_ref().map(describe);
+            tracing::warn!(dag.id = %dag, trigger = name, folder = %scope.folder.display(), problem, "a file trigger can't begin");
+            sleep(RETRY_MAX).await;
         }
     }
 
@@ -147,9 +158,12 @@ impl Task {
         if text == watching.problem {
             return;
         }
-        let (dag, trigger, folder) = (&self.receiver.trigger.dag, &self.receiver.trigger.name, self.arrivals.scope.folder.display());
+        let (dag, trigger, folder) =
+            (&self.receiver.trigger.dag, &self.receiver.trigger.name, self.arrivals.scope.folder.display());
         match &text {
-            Some(problem) => tracing::warn!(dag.id = %dag, trigger, %folder, problem, "a file trigger can't see its folder"),
+            Some(problem) => {
+                tracing::warn!(dag.id = %dag, trigger, %folder, problem, "a file trigger can't see its folder")
+            }
             None => tracing::info!(dag.id = %dag, trigger, %folder, "a file trigger sees its folder again"),
         }
         watching.problem = text;
@@ -249,12 +263,17 @@ async fn blocking<S: Send + 'static, R: Send + 'static>(
 }
 
 /// Tries until the database takes it.
-async fn persist<T, F: Future<Output = Result<T, gridflow_store::Error>>>(doing: &str, mut work: impl FnMut() -> F) -> T {
+async fn persist<T, F: Future<Output = Result<T, gridflow_store::Error>>>(
+    doing: &str,
+    mut work: impl FnMut() -> F,
+) -> T {
     let mut pause = RETRY;
     loop {
         match work().await {
             Ok(result) => return result,
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, doing, "a trigger can't reach the database"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, doing, "a trigger can't reach the database")
+            }
         }
         sleep(pause).await;
         pause = (pause * 2).min(RETRY_MAX);
