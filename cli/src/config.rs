@@ -36,7 +36,7 @@ pub struct Settings {
     pub database_url: Option<String>,
     pub parallelism: Option<u32>,
     pub losses_max: Option<u32>,
-    pub turn_timeout: Option<Duration>,
+    pub connections_max: Option<u32>,
     pub heartbeat: Option<Duration>,
 }
 
@@ -54,6 +54,11 @@ const SETTINGS: [Setting; 5] = [
         set: |settings, text| put(&mut settings.database_url, (!text.is_empty()).then(|| text.to_owned())),
     },
     Setting {
+        variable: "GRIDFLOW__DATABASE__CONNECTIONS_MAX",
+        form: "a number from 1: connections that handlers and triggers share; the leader has its own",
+        set: |settings, text| put(&mut settings.connections_max, number(text)),
+    },
+    Setting {
         variable: "GRIDFLOW__SCHEDULER__PARALLELISM",
         form: "a number from 1: attempts of all DAGs at the same time",
         set: |settings, text| put(&mut settings.parallelism, number(text)),
@@ -62,11 +67,6 @@ const SETTINGS: [Setting; 5] = [
         variable: "GRIDFLOW__SCHEDULER__LOSSES_MAX",
         form: "a number: retries after losses of infrastructure, apart from a task's own",
         set: |settings, text| put(&mut settings.losses_max, text.parse().ok()),
-    },
-    Setting {
-        variable: "GRIDFLOW__SCHEDULER__TURN_TIMEOUT",
-        form: "a duration such as `30s`",
-        set: |settings, text| put(&mut settings.turn_timeout, humantime::parse_duration(text).ok()),
     },
     Setting {
         variable: "GRIDFLOW__SCHEDULER__HEARTBEAT",
@@ -140,5 +140,13 @@ mod tests {
         assert!(text.contains("`GRIDFLOW__SCHEDULER__PARALELISM` is no setting"), "{text}");
         assert!(text.contains("`GRIDFLOW__SCHEDULER__LOSSES_MAX` must be a number"), "{text}");
         assert!(!text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn the_documents_name_every_setting() {
+        let text = include_str!("../../docs/operations.md");
+        for setting in SETTINGS {
+            assert!(text.contains(&format!("`{}`", setting.variable)), "{} is missing", setting.variable);
+        }
     }
 }

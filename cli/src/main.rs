@@ -10,6 +10,7 @@ mod failure;
 mod output;
 mod postgres;
 mod progress;
+mod role;
 mod state_dir;
 mod telemetry;
 mod yaml;

@@ -13,17 +13,14 @@ use crate::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
     Table,
-    /// For programs
     Json,
-    /// For both
     Yaml,
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct OutputArgs {
-    /// How the answer is written to stdout
+    /// How the answer is written to stdout: `table` for people, the others for programs
     #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub output: Format,
 }

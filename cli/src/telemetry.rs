@@ -7,21 +7,25 @@ use crate::failure::{Failure, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people
     Text,
-    /// One JSON object a line
     Json,
 }
 
 /// How the long-running roles log.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
-    /// How log lines on stderr look
+    /// How log lines on stderr look: `text` for people, `json` for collectors
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "GRIDFLOW_LOG_FORMAT", help_heading = "Logging")]
     log_format: LogFormat,
 
     /// What is logged: `error`, `warn`, `info`, `debug`, or a filter such as `info,gridflow_scheduler=debug`
-    #[arg(long, default_value = "info", env = "GRIDFLOW_LOG", value_name = "FILTER", help_heading = "Logging")]
+    #[arg(
+        long,
+        default_value = "info,sqlx=warn",
+        env = "GRIDFLOW_LOG",
+        value_name = "FILTER",
+        help_heading = "Logging"
+    )]
     log: String,
 }
 

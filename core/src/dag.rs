@@ -1,15 +1,14 @@
 //! A checked DAG: what decisions need to know of it, and nothing about operators or templates.
 
+mod weight;
+
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     num::NonZeroU32,
     time::Duration,
 };
 
-use petgraph::{
-    Direction,
-    graph::{DiGraph, NodeIndex},
-};
+use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::{
     ExecutorKind, PoolName, Timestamp, TriggerRule,
@@ -106,7 +105,10 @@ pub enum DagError {
 #[derive(Debug, Clone)]
 pub struct Dag {
     parts: DagParts,
-    graph: DiGraph<(), ()>,
+    /// The direct downstreams of all tasks, one after another …
+    downstream: Vec<TaskNo>,
+    /// … and where those of each task begin; one more entry for the end.
+    downstream_from: Vec<u32>,
     by_id: HashMap<TaskId, TaskNo>,
     weights: Vec<i32>,
     order: Vec<TaskNo>,
@@ -121,8 +123,10 @@ impl Dag {
             Err(cycle) => return Err(DagError::Cycle { path: cycle_through(&graph, cycle.node_id()) }),
         };
         let by_id = (0..).map(TaskNo).zip(&parts.tasks).map(|(no, task)| (task.id.clone(), no)).collect();
-        let weights = weights_of(&parts, &graph);
-        Ok(Self { parts, graph, by_id, weights, order })
+        let (downstream, downstream_from) = downstream_of(&parts);
+        let mut dag = Self { parts, downstream, downstream_from, by_id, weights: Vec::new(), order };
+        dag.weights = weight::weights_of(&dag);
+        Ok(dag)
     }
 
     pub fn id(&self) -> &DagId {
@@ -158,15 +162,16 @@ impl Dag {
     }
 
     pub fn upstream(&self, no: TaskNo) -> impl Iterator<Item = TaskNo> + '_ {
-        self.neighbours(no, Direction::Incoming)
+        self.task(no).upstream.iter().copied()
     }
 
     pub fn downstream(&self, no: TaskNo) -> impl Iterator<Item = TaskNo> + '_ {
-        self.neighbours(no, Direction::Outgoing)
+        let range = self.downstream_from[no.0 as usize]..self.downstream_from[no.0 as usize + 1];
+        self.downstream[range.start as usize..range.end as usize].iter().copied()
     }
 
     pub fn is_leaf(&self, no: TaskNo) -> bool {
-        self.downstream(no).next().is_none()
+        self.downstream_from[no.0 as usize] == self.downstream_from[no.0 as usize + 1]
     }
 
     /// Every task, upstreams before their downstreams.
@@ -177,10 +182,6 @@ impl Dag {
     /// The weight that admission goes by, after the task's weight rule.
     pub fn priority_weight(&self, no: TaskNo) -> i32 {
         self.weights[no.0 as usize]
-    }
-
-    fn neighbours(&self, no: TaskNo, direction: Direction) -> impl Iterator<Item = TaskNo> + '_ {
-        self.graph.neighbors_directed(NodeIndex::new(no.0 as usize), direction).map(task_no)
     }
 }
 
@@ -237,33 +238,23 @@ fn path_to(start: NodeIndex, end: NodeIndex, previous: &HashMap<NodeIndex, NodeI
     path
 }
 
-/// Own weight plus that of every task reached in the rule's direction, clipped to `i32` as Airflow does.
-fn weights_of(parts: &DagParts, graph: &DiGraph<(), ()>) -> Vec<i32> {
-    let uniform = parts.tasks.iter().all(|task| task.priority_weight == 1);
-    let reached = |start: usize, direction: Direction| -> i64 {
-        let mut seen = vec![false; parts.tasks.len()];
-        let mut stack = vec![NodeIndex::new(start)];
-        let mut sum = 0;
-        seen[start] = true;
-        while let Some(node) = stack.pop() {
-            sum += if uniform { 1 } else { i64::from(parts.tasks[node.index()].priority_weight) };
-            for next in graph.neighbors_directed(node, direction) {
-                if !std::mem::replace(&mut seen[next.index()], true) {
-                    stack.push(next);
-                }
-            }
+/// Every task's direct downstreams in task order, flat: a completion walks them in one stretch of memory.
+fn downstream_of(parts: &DagParts) -> (Vec<TaskNo>, Vec<u32>) {
+    let mut from = vec![0_u32; parts.tasks.len() + 1];
+    for upstream in parts.tasks.iter().flat_map(|task| &task.upstream) {
+        from[upstream.0 as usize + 1] += 1;
+    }
+    for index in 1..from.len() {
+        from[index] += from[index - 1];
+    }
+    let mut next = from.clone();
+    let mut downstream = vec![TaskNo(0); from[parts.tasks.len()] as usize];
+    for (index, task) in parts.tasks.iter().enumerate() {
+        for upstream in &task.upstream {
+            let slot = &mut next[upstream.0 as usize];
+            downstream[*slot as usize] = TaskNo(index as u32);
+            *slot += 1;
         }
-        sum
-    };
-    let clip = |sum: i64| sum.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
-    parts
-        .tasks
-        .iter()
-        .enumerate()
-        .map(|(index, task)| match task.weight_rule {
-            WeightRule::Absolute => task.priority_weight,
-            WeightRule::Downstream => clip(reached(index, Direction::Outgoing)),
-            WeightRule::Upstream => clip(reached(index, Direction::Incoming)),
-        })
-        .collect()
+    }
+    (downstream, from)
 }

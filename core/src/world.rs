@@ -38,6 +38,7 @@ use timers::{Timer, Timers};
 pub use admit::admit;
 pub use explain::{Reason, explain, explain_run};
 pub use recover::recover;
+pub use snapshot::Snapshot;
 
 /// What bounds a world. Every limit has a default.
 #[derive(Debug, Clone)]
@@ -186,13 +187,13 @@ impl World {
 /// Takes one event. What follows from it without anything outside goes to its fixpoint here.
 pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
     match event {
-        Event::DagChanged(changed) => world.shared.change_dag(changed, now, plan),
+        Event::DagChanged(changed) => world.shared.change_dag(changed),
         Event::DagRemoved { dag } => world.shared.remove_dag(&dag),
         Event::DagPaused { dag, is_paused, command } => world.shared.pause_dag(&dag, is_paused, command, plan),
         Event::PoolChanged { pool, slots } => {
             world.shared.lanes.set_capacity(&pool, slots.map_or(Capacity::Unlimited, Capacity::Slots));
         }
-        Event::RunQueued(run) => world.queue_run(run),
+        Event::RunQueued(run) => world.queue_run(run, plan),
         Event::QueuedFetched { dag, after, runs, has_more } => world.take_fetched(&dag, after, runs, has_more),
         Event::EventIgnored { event, reason } => create::refuse_events(&[event], &reason, plan),
         Event::RunRequested(request) => world.shared.request_run(request, now, plan),
@@ -254,8 +255,10 @@ impl World {
         }
     }
 
-    fn queue_run(&mut self, run: QueuedRun) {
-        if self.runs.contains_key(&run.key) || self.shared.quarantined.contains_key(&run.key) {
+    fn queue_run(&mut self, run: QueuedRun, plan: &Plan) {
+        // The shell read it as queued before this turn; the turn itself may have ended it already.
+        let has_ended = plan.run_state(run.key).is_some_and(crate::RunState::is_finished);
+        if has_ended || self.runs.contains_key(&run.key) || self.shared.quarantined.contains_key(&run.key) {
             self.shared.stats.repeated_runs += 1;
         } else {
             self.shared.queue_run(run);

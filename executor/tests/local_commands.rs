@@ -342,6 +342,58 @@ async fn what_cannot_be_prepared_fails_and_says_why() {
     }
 }
 
+/// A tree of control groups like the one systemd hands to a service with `Delegate=yes`. Only root can make one.
+struct DelegatedGroup(std::path::PathBuf);
+
+impl DelegatedGroup {
+    fn make() -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?;
+        let path = std::path::Path::new(mount).join(format!("gridflow-test-{}", std::process::id()));
+        std::fs::create_dir(&path).ok()?;
+        xattr::set(&path, "user.delegate", b"1").unwrap();
+        Some(Self(path))
+    }
+}
+
+impl Drop for DelegatedGroup {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.0.join("cgroup.kill"), "1");
+        let deadline = std::time::Instant::now() + support::PATIENCE;
+        while std::fs::remove_dir(&self.0).is_err() && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_control_groups_even_a_daemon_that_wiped_everything_is_ended() {
+    let Some(group) = DelegatedGroup::make() else { return };
+    let mut bench = Bench::new();
+    let host = bench.config.host_command.remove(0);
+    let join = format!("echo $$ > {}/cgroup.procs; exec \"$0\" \"$@\"", group.0.display());
+    bench.config.host_command = vec!["/bin/sh".into(), "-c".into(), join.into(), host];
+    let mut client = bench.client().await;
+
+    assert_eq!(client.run(sh("exit 5")).await.outcome, AttemptOutcome::Exited { code: 5 });
+    assert!(matches!(client.run(launch(&["./no"])).await.outcome, AttemptOutcome::SpawnFailed { .. }));
+    let pid_file = bench.path("daemon.pid");
+    let mut launch = sh(&format!(
+        "(env -i setsid sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; while :; do sleep 0.05; done' &) ; \
+         while [ ! -e {0} ]; do sleep 0.01; done; cat /proc/self/cgroup",
+        pid_file.display()
+    ));
+    launch.grace = Duration::from_millis(200);
+    let attempt = launch.attempt;
+    assert_eq!(client.run(launch).await.outcome, AttemptOutcome::Exited { code: 0 });
+    let log = bench.log_of(attempt);
+    assert!(log.contains(&format!("attempt-{attempt}")), "{log}");
+    let pid = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    assert!(!lives(pid));
+    let groups = std::fs::read_dir(&group.0).unwrap().flatten();
+    assert_eq!(groups.filter(|entry| entry.file_type().unwrap().is_dir()).count(), 0);
+}
+
 #[test]
 fn all_this_holds_for_a_scheduler_without_rights() {
     support::repeat_as_ordinary_user("all_this_holds");

@@ -148,11 +148,14 @@ impl Lead {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(self.leader.resign().await?),
                 Some(report) = self.reports.recv() => self.take_report(report)?,
-                () = shared.wake.notified() => read_inbox = true,
+                () = shared.signals.inbox.notified() => read_inbox = true,
                 changed = snapshots.changed() => {
                     if changed.is_err() { return Ok(self.leader.resign().await?); }
                     let snapshot = snapshots.borrow_and_update().clone();
-                    if let Some(snapshot) = snapshot { publish::publish(&mut self, &snapshot).await?; }
+                    if let Some(snapshot) = snapshot {
+                        publish::publish(&mut self, &snapshot).await?;
+                        shared.signals.settled.notify_one();
+                    }
                 }
                 () = sleep_to(due) => {}
                 _ = heartbeat.tick() => {

@@ -56,6 +56,7 @@ async fn win(shared: &Shared, shutdown: &CancellationToken) -> Result<Option<Lea
         }
         if !std::mem::replace(&mut is_announced, true) {
             tracing::info!("another scheduler leads: standing by");
+            shared.signals.settled.notify_one();
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),

@@ -47,12 +47,24 @@ pub(crate) use shared::Shared;
 /// After a lost connection of the listener.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs a scheduler until the shutdown: it leads or stands by. `wake` shortens the way of requests
-/// that handlers of this very process commit. Commands that run go on when it ends.
+/// What the scheduler and the other parts of its process tell each other without the database. They
+/// carry no data and only shorten a wait.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// To the scheduler: a request may lie in the inbox.
+    pub inbox: Arc<Notify>,
+    /// From the scheduler: a turn is committed.
+    pub turn: Arc<Notify>,
+    /// From the scheduler, each time it has compared the folder of DAGs with what is published, and
+    /// when it begins to stand by.
+    pub settled: Arc<Notify>,
+}
+
+/// Runs a scheduler until the shutdown: it leads or stands by. Commands that run go on when it ends.
 pub async fn run(
     config: Config,
     database: Database,
-    wake: Arc<Notify>,
+    signals: Signals,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let node = node::node_id(&config.state_dir)?;
@@ -64,7 +76,7 @@ pub async fn run(
         database,
         node,
         installation,
-        wake: Arc::clone(&wake),
+        signals,
         waker,
         snapshots,
         wanted: shared::no_triggers(),
@@ -73,7 +85,7 @@ pub async fn run(
     let end = shutdown.child_token();
     parts.spawn(bundle.run(end.clone()));
     parts.spawn(end.clone().run_until_cancelled_owned(sender.run()));
-    parts.spawn(end.clone().run_until_cancelled_owned(listen(shared.database.clone(), wake)));
+    parts.spawn(end.clone().run_until_cancelled_owned(listen(Arc::clone(&shared))));
     parts.close();
     let ended = leadership::keep_leading(shared, shutdown).await;
     end.cancel();
@@ -82,9 +94,9 @@ pub async fn run(
 }
 
 /// Turns notifications of other processes into wake-ups. Lost ones are made up for by the heartbeat.
-async fn listen(database: Database, wake: Arc<Notify>) {
+async fn listen(shared: Arc<Shared>) {
     loop {
-        let mut listener = match notify::listen(&database, &[Channel::Inbox]).await {
+        let mut listener = match notify::listen(&shared.database, &[Channel::Inbox]).await {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::debug!("can't listen for wake-ups: {}", chain(&error));
@@ -93,7 +105,7 @@ async fn listen(database: Database, wake: Arc<Notify>) {
             }
         };
         while listener.woken().await.is_ok() {
-            wake.notify_one();
+            shared.signals.inbox.notify_one();
         }
     }
 }

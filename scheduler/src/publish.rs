@@ -8,8 +8,8 @@ use std::{
 use chrono::Utc;
 use gridflow_core::{DagChanged, Event};
 use gridflow_dag_spec::{CompiledDag, render_json, render_text};
+use gridflow_store::api::DagDetails;
 use gridflow_store::dag::{self, Change, ClearedErrors, Publication, PublishDag, TaskSummary, VersionFile};
-use serde_json::json;
 
 use crate::{
     Error,
@@ -118,10 +118,7 @@ fn publish_dag(loaded: &LoadedDag, contents: &mut HashMap<[u8; 32], Arc<[u8]>>) 
         owner: compiled.owner.clone(),
         tags: compiled.tags.clone(),
         description: compiled.description.clone(),
-        details: json!({
-            "max_active_runs": dag.parts().max_active_runs.get(),
-            "max_active_tasks": dag.parts().max_active_tasks.get(),
-        }),
+        details: DagDetails::of(dag).to_json(),
         is_paused_at_creation: dag.parts().is_paused_at_creation,
     }
 }

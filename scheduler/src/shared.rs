@@ -8,11 +8,11 @@ use gridflow_store::{
     Database,
     notify::{Channel, Waker},
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config,
+    Config, Signals,
     bundle::Snapshot,
     lead::Lead,
     trigger::file::{FileTriggers, Wanted},
@@ -24,8 +24,7 @@ pub(crate) struct Shared {
     pub database: Database,
     pub node: NodeId,
     pub installation: InstallationId,
-    /// Something may lie in the inbox.
-    pub wake: Arc<Notify>,
+    pub signals: Signals,
     /// Tells other processes of turns.
     pub waker: Waker,
     /// The latest look at the folder of DAGs.
@@ -44,6 +43,7 @@ impl Shared {
 
     /// For streams and waiting handlers, here and in other processes.
     pub fn turn_committed(&self) {
+        self.signals.turn.notify_one();
         self.waker.wake(Channel::Turn);
     }
 
@@ -63,7 +63,7 @@ impl Shared {
             root: self.config.dags.clone(),
             database: self.database.clone(),
             wanted: self.wanted.subscribe(),
-            received: Arc::clone(&self.wake),
+            received: Arc::clone(&self.signals.inbox),
         };
         let tracker = TaskTracker::new();
         tracker.spawn(triggers.run(term));

@@ -287,12 +287,8 @@ pub(crate) async fn decide(conn: &mut PgConnection, writes: &[EventWrite], turn:
     let ids: Vec<Uuid> = writes.iter().map(|write| write.event.0).collect();
     let bounds = ids.iter().min().copied().zip(ids.iter().max().copied());
     let (lowest, highest) = bounds.expect("there are some");
-    let done = sqlx::query!(
-        "UPDATE event AS e
-         SET outcome = CASE WHEN t.run IS NULL THEN 'ignored' ELSE 'run' END, dag_run_id = t.run, reason = t.reason,
-             decided_turn = $4
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t (id, run, reason)
-         WHERE e.id = t.id AND e.outcome IS NULL AND e.id BETWEEN $5 AND $6",
+    let done = sqlx::query_file!(
+        "queries/event_decide.sql",
         &ids,
         &writes.iter().map(run).collect::<Vec<_>>() as &[Option<Uuid>],
         &writes.iter().map(reason).collect::<Vec<_>>() as &[Option<String>],

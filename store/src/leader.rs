@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 pub(crate) use commit::Stamp;
 pub use takeover::{Candidate, Election};
+pub(crate) use takeover::{LOCK_CLASS, LOCK_OBJECT};
 
 use crate::{Epoch, Error, Turn};
 

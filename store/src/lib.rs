@@ -10,6 +10,7 @@
 //!
 //! **Architecture Invariant:** sqlx appears in no other crate's decisions; rows are private, domain types go in and out.
 
+pub mod api;
 mod attempt;
 pub mod blob;
 pub mod command;

@@ -142,13 +142,7 @@ async fn queued(conn: &mut PgConnection, rows: &mut Rows, per_dag: u32) -> Resul
 }
 
 async fn runs(conn: &mut PgConnection, rows: &mut Rows) -> Result<(), Error> {
-    let keys: Vec<Uuid> = sqlx::query_scalar!(
-        r#"SELECT id AS "id!" FROM dag_run WHERE state = 'running'
-        UNION
-        SELECT dag_run_id FROM attempt WHERE is_open"#
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+    let keys: Vec<Uuid> = sqlx::query_file_scalar!("queries/recovery_run_keys.sql").fetch_all(&mut *conn).await?;
     let mut read = run_rows::read(conn, &keys).await?;
     read.runs.sort_by_key(|run| run.run.key);
     let quarantined: HashSet<RunKey> = read.wrong.iter().map(|(run, _)| *run).collect();

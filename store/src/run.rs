@@ -57,13 +57,9 @@ pub async fn queued_after(
     let (run_after, key) = after.unwrap_or((Timestamp::MIN_UTC, RunKey(Uuid::nil())));
     // PostgreSQL's instants begin later than chrono's.
     let run_after = run_after.max(chrono::DateTime::UNIX_EPOCH - chrono::Days::new(365 * 1_000));
-    let rows = sqlx::query_as!(
+    let rows = sqlx::query_file_as!(
         QueuedRow,
-        "SELECT id, dag_id, dag_version_id, run_id, run_type, logical_date, data_interval_start, data_interval_end, run_after
-         FROM dag_run
-         WHERE state = 'queued' AND dag_id = $1 AND (run_after, id) > ($2, $3)
-         ORDER BY run_after, id
-         LIMIT $4",
+        "queries/run_queued_after.sql",
         dag.as_str(),
         run_after,
         key.0,
@@ -249,12 +245,8 @@ pub(crate) async fn update(conn: &mut PgConnection, writes: &[RunWrite], new: &[
     if changed.is_empty() {
         return Ok(());
     }
-    let done = sqlx::query!(
-        "UPDATE dag_run AS r
-         SET state = t.to_state, started_at = t.started_at, ended_at = t.ended_at, reason = t.reason
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
-             AS t (id, from_state, to_state, started_at, ended_at, reason)
-         WHERE r.id = t.id AND r.state = t.from_state",
+    let done = sqlx::query_file!(
+        "queries/run_update.sql",
         &changed.iter().map(|(write, _)| write.key.0).collect::<Vec<_>>(),
         &changed.iter().flat_map(|(_, from)| from.map(|from| from.as_str().to_owned())).collect::<Vec<_>>(),
         &changed.iter().map(|(write, _)| write.to.as_str().to_owned()).collect::<Vec<_>>(),

@@ -41,7 +41,7 @@ impl Cluster {
         let state = self.path("state");
         let args =
             ["scheduler".as_ref(), "--dags".as_ref(), dags.as_os_str(), "--state-dir".as_ref(), state.as_os_str()];
-        let env = [("GRIDFLOW__DATABASE__URL", self.url.as_str())];
+        let env = [("GRIDFLOW__DATABASE__URL", self.url.as_str()), ("GRIDFLOW__SCHEDULER__PARALLELISM", "128")];
         Program::start(&args, &env, &self.path(&format!("{name}.log")))
     }
 

@@ -32,15 +32,13 @@ fn dag() -> String {
 fn a_leader_killed_at_random_points_loses_and_doubles_nothing() -> Result<()> {
     let cluster = Cluster::new(&[])?;
     let starts = cluster.path("starts");
-    let text = dag().replace("tasks:\n", &format!("env: {{STARTS_FILE: \"{}\"}}\ntasks:\n", starts.display()));
+    let text = dag().replace("\ntasks:\n", &format!("\nenv: {{STARTS_FILE: \"{}\"}}\ntasks:\n", starts.display()));
     std::fs::write(cluster.path("dags/many.yaml"), text)?;
 
     let mut scheduler = cluster.scheduler("first")?;
-    wait_for(
-        "the DAG",
-        Duration::from_secs(30),
-        || Ok((cluster.sql("SELECT count(*) FROM dag")? == "1").then_some(())),
-    )
+    wait_for("the DAG", Duration::from_secs(30), || {
+        Ok((cluster.sql("SELECT count(*) FROM dag").unwrap_or_default() == "1").then_some(()))
+    })
     .map_err(|error| error.context(scheduler.log()))?;
     cluster.sql("INSERT INTO pool (name, slots) VALUES ('wide', 500)")?;
     scheduler.kill()?;

@@ -24,8 +24,11 @@ fn epoch(cluster: &Cluster) -> Result<i64> {
 
 fn cluster() -> Result<Cluster> {
     let cluster = Cluster::new(&[])?;
-    let text =
-        SLOW.replacen("tasks:", &format!("env: {{STARTS_FILE: \"{}\"}}\ntasks:", cluster.path("starts").display()), 1);
+    let text = SLOW.replacen(
+        "\ntasks:",
+        &format!("\nenv: {{STARTS_FILE: \"{}\"}}\ntasks:", cluster.path("starts").display()),
+        1,
+    );
     std::fs::write(cluster.path("dags/slow.yaml"), text)?;
     Ok(cluster)
 }

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::{
-    config::DatabaseArgs,
-    failure::{Failure, Result},
+    config::{DatabaseArgs, settings_of_environment},
+    failure::{Result, say},
+    role,
 };
 
 #[derive(Debug, Subcommand)]
@@ -16,13 +17,15 @@ pub enum Command {
 Example:
   GRIDFLOW__DATABASE__URL=postgres://gridflow:…@db.example.com/gridflow gridflow db migrate
 
-`standalone` does this by itself. Migrations only go forward, and the previous version keeps working
-while they run.")]
+`scheduler` and `standalone` do this when they start; here it is as a step of its own.
+Migrations only go forward, and the previous version keeps working on the new schema.")]
     Migrate(DatabaseArgs),
 }
 
 pub fn run(command: &Command) -> Result<ExitCode> {
     let Command::Migrate(args) = command;
-    let _url = args.url()?;
-    Err(Failure::ours("`db migrate` is not there yet"))
+    let settings = settings_of_environment()?;
+    role::runtime()?.block_on(role::database(args.url()?, &settings))?;
+    say(format!("the schema is at version {}", gridflow_store::schema_version_needed()));
+    Ok(ExitCode::SUCCESS)
 }

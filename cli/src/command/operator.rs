@@ -21,7 +21,7 @@ pub struct Args {
     name: String,
 
     /// File with the rendered spec as JSON [default: stdin]
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_name = "FILE")]
     spec: Option<PathBuf>,
 }
 

@@ -2,9 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use gridflow_scheduler::Signals;
+
 use crate::{
     config::{DatabaseArgs, settings_of_environment},
-    failure::{Failure, Result},
+    failure::Result,
+    role,
     state_dir::StateDirArgs,
     telemetry::{self, LogArgs},
 };
@@ -12,16 +15,16 @@ use crate::{
 const EXAMPLES: &str = "\
 Example:
   export GRIDFLOW__DATABASE__URL=postgres://gridflow:…@db.example.com/gridflow
-  gridflow db migrate
   gridflow scheduler --dags dags/
 
 Start as many as you like: one leads, the others take over within seconds when it goes.
-Each runs local tasks on its own machine and needs a state directory of its own.";
+SIGTERM stops it; tasks that run go on, and the next scheduler with this state directory
+collects their results.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder of DAG files
+    /// Folder of DAG files; a saved file is live within a second
     #[arg(long, value_name = "DIR")]
     dags: PathBuf,
 
@@ -35,7 +38,20 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     telemetry::start(&args.log)?;
-    let _settings = settings_of_environment()?;
-    let _ = (args.database.url()?, args.state_dir.locate()?);
-    Err(Failure::ours(format!("no scheduler for `{}` yet", args.dags.display())))
+    let settings = settings_of_environment()?;
+    let dags = role::dag_folder(&args.dags)?;
+    let url = args.database.url()?;
+    // Not locked: schedulers of one node may share its folder, and with it the host of its processes.
+    let state_dir = args.state_dir.locate()?;
+    state_dir.create()?;
+    let config = role::scheduler_config(dags, state_dir.path(), &settings)?;
+    role::runtime()?.block_on(async {
+        let shutdown = role::shutdown_on_signals()?;
+        let Some(database) = role::unless_stopped(&shutdown, role::database(url, &settings)).await? else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let ended = gridflow_scheduler::run(config, database, Signals::default(), shutdown).await;
+        ended.map_err(|error| role::scheduler_failed(&error))?;
+        Ok(ExitCode::SUCCESS)
+    })
 }

@@ -1,14 +1,23 @@
 //! `gridflow standalone`: everything in one process.
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use nix::sys::signal::{SigSet, Signal};
+use gridflow_executor::local::log_path;
+use gridflow_scheduler::Signals;
+use gridflow_web::{LogPlace, Server, Token, Wake};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::settings_of_environment,
-    failure::{Failure, Result},
-    postgres,
-    state_dir::StateDirArgs,
+    config::{Settings, settings_of_environment},
+    failure::{Failure, Result, say},
+    output, postgres, role,
+    state_dir::{StateDir, StateDirArgs},
     telemetry::{self, LogArgs},
 };
 
@@ -18,8 +27,9 @@ Examples:
   gridflow standalone --dags dags/ --port 9000 --state-dir ~/gridflow
   GRIDFLOW__DATABASE__URL=postgres://… gridflow standalone --dags dags/    with a database of yours
 
-The first line on stdout is the address of the API, once it answers. Ctrl-C stops the program;
-tasks that run go on, and the next start collects their results.";
+The first line on stdout is the address of the API, once it answers. Ctrl-C or SIGTERM stops the
+program; tasks that run go on, and the next start collects their results. To end them as well,
+cancel their runs first: `gridflow runs cancel DAG RUN`.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -42,22 +52,122 @@ pub struct Args {
     log: LogArgs,
 }
 
+/// For threads that read a file or a folder when the roles have ended.
+const ROLES_GRACE: Duration = Duration::from_secs(5);
+
+/// What the roles of the process are made of.
+struct Setup {
+    address: SocketAddr,
+    state_dir: StateDir,
+    token: Token,
+    settings: Settings,
+    scheduler: gridflow_scheduler::Config,
+}
+
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals.thread_block().map_err(|error| Failure::ours("cannot block signals").because(&error))?;
     telemetry::start(&args.log)?;
-    let _settings = settings_of_environment()?;
+    let settings = settings_of_environment()?;
+    let dags = role::dag_folder(&args.dags)?;
     let state_dir = args.state_dir.locate()?;
     state_dir.create()?;
     let _lock = state_dir.lock()?;
-    state_dir.token()?;
-    let database = postgres::start(&state_dir)?;
-    crate::output::print("http://127.0.0.1:0\n")?;
-    let _ = signals.wait();
-    database.stop();
-    Ok(ExitCode::SUCCESS)
+    let setup = Setup {
+        address: SocketAddr::new(args.host, args.port),
+        token: token(&state_dir)?,
+        scheduler: role::scheduler_config(dags, state_dir.path(), &settings)?,
+        state_dir,
+        settings,
+    };
+    let runtime = role::runtime()?;
+    // Before the database starts, so that a signal meanwhile does not leave it behind.
+    let shutdown = runtime.block_on(async { role::shutdown_on_signals() })?;
+    let private = match &setup.settings.database_url {
+        Some(_) => None,
+        None => Some(postgres::start(&setup.state_dir)?),
+    };
+    let url = private.as_ref().map(|server| server.url().to_owned()).or(setup.settings.database_url.clone());
+    let url = url.expect("without a database of the user's there is a private one");
+    let served = runtime.block_on(serve(setup, &url, &shutdown));
+    // Connections first: the database ends at once when nobody uses it.
+    runtime.shutdown_timeout(ROLES_GRACE);
+    if let Some(server) = private {
+        server.stop();
+    }
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn token(state_dir: &StateDir) -> Result<Token> {
+    Token::parse(&state_dir.token()?).map_err(|error| {
+        let path = state_dir.token_path();
+        Failure::user(format!("`{}` holds no API token", path.display()))
+            .because(&error)
+            .help("remove the file: the next start writes a new one")
+    })
+}
+
+/// Runs scheduler and API until the shutdown, or until one of them fails.
+async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<()> {
+    let Some(database) = role::unless_stopped(shutdown, role::database(url, &setup.settings)).await? else {
+        return Ok(());
+    };
+    let signals = Signals::default();
+    let config = gridflow_web::Config {
+        address: setup.address,
+        token: setup.token,
+        database: database.clone(),
+        logs: LogPlace { root: setup.state_dir.path().to_owned(), path: log_path },
+        wake: Wake { inbox: Some(signals.inbox.clone()), turn: Some(signals.turn.clone()) },
+    };
+    let server = Server::bind(config).await.map_err(|error| {
+        Failure::user("cannot serve the API")
+            .because(&error)
+            .help("choose another port with `--port N`; 0 takes a free one")
+    })?;
+    let address = server.address();
+
+    let mut roles = JoinSet::new();
+    roles.spawn({
+        let (config, signals, shutdown) = (setup.scheduler, signals.clone(), shutdown.clone());
+        async move {
+            let ended = gridflow_scheduler::run(config, database, signals, shutdown).await;
+            ended.map_err(|error| role::scheduler_failed(&error))
+        }
+    });
+    roles.spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            server.run(shutdown).await;
+            Ok(())
+        }
+    });
+    // Whoever waits for the line may trigger a DAG of the folder at once, so it has to be read before.
+    let ready = async {
+        signals.settled.notified().await;
+        announce(address, &setup.state_dir.token_path())
+    };
+    let result = tokio::select! {
+        ended = roles.join_next() => ended.map_or(Ok(()), finished),
+        announced = ready => match announced {
+            Ok(()) => roles.join_next().await.map_or(Ok(()), finished),
+            Err(failure) => Err(failure),
+        },
+    };
+    // One has ended: by the shutdown, or it takes the other one with it.
+    shutdown.cancel();
+    let mut result = result;
+    while let Some(ended) = roles.join_next().await {
+        result = result.and(finished(ended));
+    }
+    result
+}
+
+fn finished(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|error| Err(Failure::ours("a part of the program crashed").because(&error)))
+}
+
+fn announce(address: SocketAddr, token: &Path) -> Result<()> {
+    say(format!("the API token is in `{}`", token.display()));
+    output::print(&format!("gridflow is ready: http://{address}/api/v2\n"))
 }
 
 fn loopback(text: &str) -> Result<IpAddr, String> {

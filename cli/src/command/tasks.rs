@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     client::{Client, ServerArgs, block_on},
-    failure::Result,
+    failure::{Result, say},
     output::{self, OutputArgs, cell},
 };
 
@@ -114,31 +114,27 @@ fn name(task: &Value) -> String {
 
 async fn logs(args: &Logs) -> Result<()> {
     let client = args.server.client()?;
-    let mut task = task_instance(&client, args).await?;
-    // A task that has not been tried yet is going to have its first try.
     let try_number = match args.try_number {
         Some(try_number) => u64::from(try_number),
-        None => task["try_number"].as_u64().unwrap_or(1).max(1),
+        // A task that has not been tried yet is going to have its first try.
+        None => task_instance(&client, args).await?["try_number"].as_u64().unwrap_or(1).max(1),
     }
     .to_string();
     let path = ["dags", &args.dag, "dagRuns", &args.run, "taskInstances", &args.task, "logs", &try_number];
-    let mut token: Option<String> = None;
+    let mut query = vec![("map_index", args.map_index.to_string())];
     loop {
-        // Asked before the log is read: what an ended try wrote is then read to its end.
-        let ended = !args.follow || has_ended(&task, &try_number);
-        let mut query = vec![("map_index", args.map_index.to_string())];
-        query.extend(token.clone().map(|token| ("token", token)));
-        let (text, next) = client.log(&path, &query).await?;
-        output::print(&text.lines().map(line).collect::<String>())?;
-        let more = next.is_some() && next != token && !text.is_empty();
-        token = next.or(token);
-        if ended && !more {
-            return Ok(());
-        }
-        if !more {
+        let (text, token) = client.log(&path, &query).await?;
+        print(&text)?;
+        // Without a token the try is over and all was read.
+        let Some(token) = token else { return Ok(()) };
+        if text.is_empty() {
+            if !args.follow {
+                return Ok(());
+            }
             tokio::time::sleep(FOLLOW_EVERY).await;
-            task = task_instance(&client, args).await?;
         }
+        query.truncate(1);
+        query.push(("token", token));
     }
 }
 
@@ -151,16 +147,15 @@ async fn task_instance(client: &Client, args: &Logs) -> Result<Value> {
     client.get(&path, &[]).await
 }
 
-/// The task instance is done, or has gone on to a later try.
-fn has_ended(task: &Value, try_number: &str) -> bool {
-    let over = ["success", "failed", "skipped", "upstream_failed", "removed", "up_for_retry"];
-    task["state"].as_str().is_some_and(|state| over.contains(&state)) || cell(task, "try_number") != try_number
-}
-
-/// A line of the log as the task wrote it.
-fn line(record: &str) -> String {
-    match serde_json::from_str::<Value>(record) {
-        Ok(record) => cell(&record, "event") + "\n",
-        Err(_) => format!("{record}\n"),
+/// The task's own lines to stdout; what Gridflow says about the try to stderr.
+fn print(records: &str) -> Result<()> {
+    let mut lines = String::new();
+    for record in records.lines() {
+        match serde_json::from_str::<Value>(record) {
+            Ok(record) if record["logger"] == "gridflow" => say(cell(&record, "event")),
+            Ok(record) => lines.push_str(&(cell(&record, "event") + "\n")),
+            Err(_) => lines.push_str(&format!("{record}\n")),
+        }
     }
+    output::print(&lines)
 }

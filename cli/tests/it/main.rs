@@ -2,5 +2,6 @@
 
 mod help;
 mod program;
+mod standalone;
 mod usage;
 mod validate;

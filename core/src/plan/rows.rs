@@ -63,6 +63,11 @@ impl Plan {
         self.writes.new_runs.push(new);
     }
 
+    /// What this turn made of a run, if it did anything about it.
+    pub(crate) fn run_state(&self, run: RunKey) -> Option<RunState> {
+        self.run_rows.get(&run).map(|index| self.writes.runs[*index].to)
+    }
+
     /// The row's `from` is the state just before this change; an earlier change in this turn keeps its own.
     pub(crate) fn put_run(&mut self, mut row: RunWrite) {
         let from = row.from.expect("a run is created by `create_run`");

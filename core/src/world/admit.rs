@@ -31,7 +31,7 @@ impl World {
         while let Some(ix) = self.shared.stirred.pop_front() {
             self.shared.dag(ix).is_stirred = false;
             let progress = self.start_runs(ix, now, plan);
-            if progress == Progress::BudgetSpent {
+            if progress == Progress::BudgetSpent || self.is_budget_spent(plan) {
                 self.shared.stir(ix);
                 self.shared.has_more = true;
                 return;
@@ -48,12 +48,20 @@ impl World {
             while self.shared.open_attempts < self.shared.config.parallelism
                 && let Some(pick) = self.shared.lanes.best()
             {
+                if self.is_budget_spent(plan) {
+                    self.shared.has_more = true;
+                    return;
+                }
                 self.admit_one(pick, now, plan);
             }
             if !self.unpark() {
                 return;
             }
         }
+    }
+
+    fn is_budget_spent(&self, plan: &Plan) -> bool {
+        self.shared.config.rows_max <= plan.rows()
     }
 
     /// Queues the picked instance, or parks it where its task's own limit is full.

@@ -29,7 +29,10 @@ impl World {
                     self.shared.fail_queued(ix, queue_key, Some("canceled".to_owned()), now, plan);
                     Ok(())
                 }
-                None => Err("the run is neither queued nor running".to_owned()),
+                None => Err(match plan.run_state(key) {
+                    Some(state) => format!("the run is already {}", state.as_str()),
+                    None => "the run is neither queued nor running".to_owned(),
+                }),
             },
         };
         plan.settle_command(command, outcome);

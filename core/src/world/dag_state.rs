@@ -101,9 +101,15 @@ impl DagState {
 
     /// Drops what lies behind the horizon.
     fn shorten_queue(&mut self, queued_max: usize, index: &mut FastMap<RunKey, (DagIx, QueueKey)>) {
+        self.drop_behind_horizon(index);
+        // Only what is left is known to have no gaps, so only there a nearer horizon may be chosen.
         if queued_max.saturating_mul(2) < self.queued_in_memory() {
             self.horizon = Some(self.nth_queued(queued_max - 1));
+            self.drop_behind_horizon(index);
         }
+    }
+
+    fn drop_behind_horizon(&mut self, index: &mut FastMap<RunKey, (DagIx, QueueKey)>) {
         let Some(horizon) = self.horizon else { return };
         for queue in [&mut self.queued, &mut self.queued_backfill] {
             while let Some((&last, _)) = queue.last_key_value()
@@ -133,7 +139,7 @@ impl Shared {
         ix
     }
 
-    pub fn change_dag(&mut self, changed: DagChanged, now: Timestamp, plan: &mut Plan) {
+    pub fn change_dag(&mut self, changed: DagChanged) {
         let DagChanged { version, definition, is_paused, cursor } = changed;
         let is_new = !self.dag_by_id.contains_key(definition.id());
         let ix = self.dag_ix(definition.id());
@@ -149,7 +155,6 @@ impl Shared {
         }
         dag.cursor.last = dag.cursor.last.max(cursor.last);
         self.shorten_finished(ix);
-        self.begin_schedule(ix, now, plan);
         self.stir(ix);
     }
 

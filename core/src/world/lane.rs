@@ -212,12 +212,6 @@ impl Lanes {
         self.relist(pick.lane);
     }
 
-    /// Whether this very candidate is offered.
-    pub fn has(&self, lane: LaneIx, priority: i32, dag: DagIx, order: RunOrder) -> bool {
-        let class = self.lanes[lane.0 as usize].classes.get(&Reverse(priority));
-        class.and_then(|class| class.dags.get(&dag)).is_some_and(|queue| queue.runs.contains(&order))
-    }
-
     fn relist_pool(&mut self, pool: PoolIx) {
         for index in 0..self.pools[pool.0 as usize].lanes.len() {
             self.relist(self.pools[pool.0 as usize].lanes[index]);

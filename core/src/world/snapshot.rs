@@ -1,119 +1,191 @@
-//! The whole state as text in one canonical order: two worlds that decide alike read alike.
+//! The whole state in one canonical order: two worlds that decide alike have equal snapshots.
 //!
-//! Left out is what only orders equals: the turns of DAGs in the rings, and counts for metrics.
+//! Left out is what only orders equals (the turns of DAGs in the rings), how far admission has
+//! looked (ready or parked), how much of the queue memory holds, the past results behind
+//! `max_consecutive_failed_runs` (a version that newly asks for them begins to count), and metrics.
 
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
+use crate::{
+    attempt::{AttemptState, NodeBinding},
+    id::{AttemptId, DagId, DagVersionId, PoolName, RunKey, TaskId, TaskInstanceKey, Timestamp, TryNumber, Turn},
+    run::QueuedRun,
+    state::{RunState, TaskState},
+    timetable::ScheduleCursor,
+    trigger_rule::UpstreamCounts,
+};
+
+use super::{
+    World,
+    active::{ActiveRun, OpenAttempt, Place, TaskInstance},
+    dag_state::{DagState, QueueKey},
+    lane::Capacity,
+    timers::Timer,
+};
+
+/// For comparing; `{:#?}` is for people.
+#[derive(Debug, PartialEq)]
+pub struct Snapshot {
+    dags: BTreeMap<DagId, DagSnapshot>,
+    pools: BTreeMap<PoolName, (Capacity, u32)>,
+    limits: BTreeMap<(DagId, TaskId), u32>,
+    timers: BTreeSet<(Timestamp, Timer)>,
+    waits: BTreeMap<RunKey, BTreeSet<TaskInstanceKey>>,
+    open_attempts: u32,
+    runs: BTreeMap<RunKey, RunSnapshot>,
+    quarantined: BTreeMap<RunKey, String>,
+}
+
+#[derive(Debug, PartialEq)]
+struct DagSnapshot {
+    current: Option<DagVersionId>,
+    is_paused: bool,
+    cursor: ScheduleCursor,
+    running: u32,
+    running_backfill: u32,
+}
+
+#[derive(Debug, PartialEq)]
+struct RunSnapshot {
+    queued: QueuedRun,
+    state: RunState,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    reason: Option<String>,
+    unfinished: u32,
+    failed_leaves: u32,
+    task_instances: Vec<TaskInstanceSnapshot>,
+}
+
+#[derive(Debug, PartialEq)]
+struct TaskInstanceSnapshot {
+    state: TaskState,
+    stands_in_line: bool,
+    try_number: TryNumber,
+    tries_max: u32,
+    losses: u32,
+    upstream: UpstreamCounts,
+    attempt: Option<AttemptId>,
+    times: [Option<Timestamp>; 5],
+    waits_for_run: Option<RunKey>,
+    reason: Option<String>,
+    open: Option<AttemptSnapshot>,
+}
+
+#[derive(Debug, PartialEq)]
+struct AttemptSnapshot {
+    id: AttemptId,
+    state: AttemptState,
+    try_number: TryNumber,
+    binding: Option<NodeBinding>,
+    queued_turn: Turn,
+    spec_hash: Option<[u8; 32]>,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    pid: Option<u32>,
+}
 
 impl World {
-    /// For tests and for people; not a format.
-    pub fn snapshot(&self) -> String {
-        let mut out = String::new();
-        self.write_dags(&mut out).and_then(|()| self.write_rest(&mut out)).expect("writing to a text succeeds");
-        out
-    }
-
-    fn write_dags(&self, out: &mut String) -> std::fmt::Result {
-        let mut dags: Vec<_> = self.shared.dags.iter().collect();
-        dags.sort_by(|a, b| a.id.cmp(&b.id));
-        for dag in dags {
-            let is_idle = dag.current.is_none() && dag.running == 0 && dag.running_backfill == 0;
-            if is_idle && dag.queued_in_memory() == 0 && !dag.is_paused {
-                continue; // Known by name alone.
-            }
-            writeln!(
-                out,
-                "dag {}: current {:?}, paused {}, cursor {:?}, running {} + {}, finished {:?}",
-                dag.id, dag.current, dag.is_paused, dag.cursor, dag.running, dag.running_backfill, dag.finished
-            )?;
-        }
-        Ok(())
-    }
-
-    fn write_rest(&self, out: &mut String) -> std::fmt::Result {
+    /// What recovery must rebuild exactly.
+    pub fn snapshot(&self) -> Snapshot {
         let shared = &self.shared;
-        let mut pools: Vec<_> = shared.lanes.pools().iter().collect();
-        pools.sort_by(|a, b| a.name.cmp(&b.name));
-        for pool in pools.into_iter().filter(|pool| pool.capacity != super::Capacity::Unknown || 0 < pool.used) {
-            writeln!(out, "pool {}: {:?}, used {}", pool.name, pool.capacity, pool.used)?;
+        let dag_id = |ix: super::DagIx| shared.dags[ix.0 as usize].id.clone();
+        Snapshot {
+            dags: shared.dags.iter().filter(|dag| is_known(dag)).map(|dag| (dag.id.clone(), dag.into())).collect(),
+            pools: shared
+                .lanes
+                .pools()
+                .iter()
+                .filter(|pool| pool.capacity != Capacity::Unknown || 0 < pool.used)
+                .map(|pool| (pool.name.clone(), (pool.capacity, pool.used)))
+                .collect(),
+            limits: shared
+                .limit_by_task
+                .iter()
+                .map(|((dag, task), limit)| ((dag_id(*dag), task.clone()), shared.limits[limit.0 as usize].active))
+                .filter(|(_, active)| 0 < *active)
+                .collect(),
+            // A DAG's timer carries this world's own number of it, and is set by `admit`.
+            timers: shared.timers.iter().filter(|(_, timer)| !matches!(timer, Timer::Dag(_))).collect(),
+            waits: shared.waits.iter().map(|(run, waiters)| (*run, waiters.iter().copied().collect())).collect(),
+            open_attempts: shared.open_attempts,
+            runs: self.runs.iter().map(|(key, run)| (*key, (&**run).into())).collect(),
+            quarantined: shared.quarantined.iter().map(|(run, reason)| (*run, reason.clone())).collect(),
         }
-        writeln!(out, "open attempts {}", shared.open_attempts)?;
-        let mut limits: Vec<_> = shared
-            .limit_by_task
-            .iter()
-            .map(|((dag, task), limit)| (&shared.dags[dag.0 as usize].id, task, &shared.limits[limit.0 as usize]))
-            .filter(|(_, _, limit)| 0 < limit.active)
-            .collect();
-        limits.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        for (dag, task, limit) in limits {
-            writeln!(out, "limit {dag}.{task}: {}", limit.active)?;
-        }
-        for (at, timer) in shared.timers.iter() {
-            match timer {
-                super::Timer::Dag(_) => {} // Its number is this world's own.
-                super::Timer::Retry(..) | super::Timer::RunTimeout(_) => writeln!(out, "timer {at}: {timer:?}")?,
-            }
-        }
-        let mut waits: Vec<_> = shared.waits.iter().map(|(run, waiters)| (run, waiters.clone())).collect();
-        waits.sort();
-        for (run, mut waiters) in waits {
-            waiters.sort();
-            writeln!(out, "wait {run}: {waiters:?}")?;
-        }
-        let mut runs: Vec<_> = self.runs.values().collect();
-        runs.sort_by_key(|run| run.key());
-        for run in runs {
-            writeln!(
-                out,
-                "run {:?}: {} from {:?} to {:?}, {:?}, unfinished {}, failed leaves {}",
-                run.queued,
-                run.state.as_str(),
-                run.started_at,
-                run.ended_at,
-                run.reason,
-                run.unfinished,
-                run.failed_leaves
-            )?;
-            run.write_task_instances(out)?;
-        }
-        Ok(())
+    }
+
+    /// The queued runs of a DAG that memory holds, in order, and whether these are all.
+    pub fn queued_runs(&self, dag: &DagId) -> (Vec<RunKey>, bool) {
+        let Some(ix) = self.shared.dag_by_id.get(dag) else { return (Vec::new(), true) };
+        let dag = &self.shared.dags[ix.0 as usize];
+        let mut keys: Vec<QueueKey> = dag.queued.keys().chain(dag.queued_backfill.keys()).copied().collect();
+        keys.sort_unstable();
+        (keys.into_iter().map(|(_, run)| run).collect(), dag.horizon.is_none())
     }
 }
 
-impl super::ActiveRun {
-    fn write_task_instances(&self, out: &mut String) -> std::fmt::Result {
-        for (index, ti) in self.tis.iter().enumerate() {
-            writeln!(
-                out,
-                "  {index}: {} waits {} try {} of {}, losses {}, {:?}, attempt {:?}, at {:?}, run {:?}, {:?}",
-                ti.state.as_str(),
-                // Ready or parked is how far admission has looked.
-                ti.place != super::active::Place::Nowhere,
-                ti.try_number,
-                ti.tries_max,
-                ti.losses,
-                ti.upstream,
-                ti.attempt,
-                [ti.scheduled_at, ti.queued_at, ti.started_at, ti.ended_at, ti.retry_at],
-                ti.waits_for_run,
-                ti.reason
-            )?;
-            if let Some(open) = &ti.open {
-                writeln!(
-                    out,
-                    "    open {}: {} try {}, {:?}, {:?}, {:?}, {:?}, {:?}",
-                    open.id,
-                    open.state.as_str(),
-                    open.try_number,
-                    open.binding,
-                    open.queued_turn,
-                    open.spec_hash.is_some(),
-                    [Some(open.queued_at), open.started_at],
-                    open.pid
-                )?;
-            }
+/// Others are known by name alone: somebody asked for them once.
+fn is_known(dag: &DagState) -> bool {
+    dag.current.is_some() || 0 < dag.running + dag.running_backfill || dag.is_paused || dag.cursor.last.is_some()
+}
+
+impl From<&DagState> for DagSnapshot {
+    fn from(dag: &DagState) -> Self {
+        Self {
+            current: dag.current,
+            is_paused: dag.is_paused,
+            cursor: dag.cursor,
+            running: dag.running,
+            running_backfill: dag.running_backfill,
         }
-        Ok(())
+    }
+}
+
+impl From<&ActiveRun> for RunSnapshot {
+    fn from(run: &ActiveRun) -> Self {
+        Self {
+            queued: run.queued.clone(),
+            state: run.state,
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+            reason: run.reason.clone(),
+            unfinished: run.unfinished,
+            failed_leaves: run.failed_leaves,
+            task_instances: run.tis.iter().map(TaskInstanceSnapshot::from).collect(),
+        }
+    }
+}
+
+impl From<&TaskInstance> for TaskInstanceSnapshot {
+    fn from(ti: &TaskInstance) -> Self {
+        Self {
+            state: ti.state,
+            stands_in_line: ti.place != Place::Nowhere,
+            try_number: ti.try_number,
+            tries_max: ti.tries_max,
+            losses: ti.losses,
+            upstream: ti.upstream,
+            attempt: ti.attempt,
+            times: [ti.scheduled_at, ti.queued_at, ti.started_at, ti.ended_at, ti.retry_at],
+            waits_for_run: ti.waits_for_run,
+            reason: ti.reason.clone(),
+            open: ti.open.as_deref().map(AttemptSnapshot::from),
+        }
+    }
+}
+
+impl From<&OpenAttempt> for AttemptSnapshot {
+    fn from(open: &OpenAttempt) -> Self {
+        Self {
+            id: open.id,
+            state: open.state,
+            try_number: open.try_number,
+            binding: open.binding.clone(),
+            queued_turn: open.queued_turn,
+            spec_hash: open.spec_hash,
+            queued_at: open.queued_at,
+            started_at: open.started_at,
+            pid: open.pid,
+        }
     }
 }

@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Names our lock among the database's advisory locks.
-const LOCK_CLASS: i32 = 0x4752_4944;
-const LOCK_OBJECT: i32 = 1;
+pub(crate) const LOCK_CLASS: i32 = 0x4752_4944;
+pub(crate) const LOCK_OBJECT: i32 = 1;
 /// A holder that sent nothing for so long is stopped or cut off. A leader sends something every second.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// How long to wait for a terminated session to be gone.

@@ -20,16 +20,21 @@ use super::{
         staging::is_passing,
         wire::{CancelOrder, Command, End, Record as Shown, State, Usage},
     },
+    cgroup::Cgroups,
     clock::{BootNs, wall_us},
     failure,
     record::{Asked, Ended, Record},
     records::{Header, Records, Slot},
-    spawn::{self, Spawner},
+    spawn::{self, Files, Spawner},
 };
 
 /// A forgotten claim is kept this long after its attempt was made; afterwards the attempt's age alone keeps it from
 /// starting. Far longer than any launch can be under way.
-const CLAIM_MS_MIN: i64 = 24 * 60 * 60 * 1000;
+const FORGOTTEN_MS_MIN: i64 = 24 * 60 * 60 * 1000;
+/// Above that many claims (100 MB of records), those of committed ends may go without being forgotten …
+const CLAIMS_MAX: usize = 200_000;
+/// … once they are that old.
+const COMMITTED_MS_MIN: i64 = 60 * 60 * 1000;
 
 pub(super) struct Attempts {
     /// A hash of this boot's identity.
@@ -46,9 +51,11 @@ pub(super) struct Attempts {
     pub(super) timers: BTreeSet<(BootNs, Slot)>,
     /// What clients have to be told.
     pub(super) changed: Vec<Slot>,
-    /// Forgotten claims by the time their attempts were made.
+    /// Claims of committed ends, by the time their attempts were made; and those of them whose logs are gone.
+    pub(super) committed: BTreeSet<(i64, Slot)>,
     pub(super) forgotten: BTreeSet<(i64, Slot)>,
     pub(super) turn_max: i64,
+    pub(super) cgroups: Option<Cgroups>,
     spawner: Spawner,
 }
 
@@ -105,7 +112,9 @@ impl Attempts {
             strays: HashMap::new(),
             timers: BTreeSet::new(),
             changed: Vec::new(),
+            committed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
+            cgroups: Cgroups::find(),
             spawner: Spawner::new()?,
         })
     }
@@ -117,13 +126,17 @@ impl Attempts {
 
     /// Takes the claim and starts the command, or says what happened to it before.
     pub(super) fn launch(&mut self, command: &Command) -> Launched {
-        if let Some(present) = self.present(command.attempt, command.run) {
+        if let Some(present) = self.present(command.attempt) {
             return match present {
                 Present::Known(record) if record.end_is_unstarted_cancel() || record.spec_hash == command.spec_hash => {
                     Launched::Present(show(&record))
                 }
                 Present::Known(_) => Launched::Conflict,
-                Present::TooOld(shown) => Launched::Present(shown),
+                Present::TooOld => {
+                    let reason = "it is older than the claims that are kept here, so nobody knows whether it ran";
+                    let end = End::Lost { reason: reason.into() };
+                    Launched::Present(show_unclaimed(command.attempt, command.run, end))
+                }
                 Present::Unreadable(reason) => Launched::Postponed(reason),
             };
         }
@@ -152,7 +165,13 @@ impl Attempts {
             Ok(slot) => slot,
             Err(error) => return Launched::Postponed(format!("cannot record a claim: {error}")),
         };
-        match self.spawner.spawn(prepared, log, self.records.file(), slot) {
+        let cgroup = self.make_cgroup(command.attempt);
+        let files = Files { log, records: self.records.file(), slot, cgroup: cgroup.as_ref() };
+        let spawned = self.spawner.spawn(prepared, files);
+        if cgroup.is_some() && !matches!(spawned, Ok(Ok(_))) {
+            self.remove_cgroup(command.attempt);
+        }
+        match spawned {
             // No process could be made: the claim is taken back before anybody heard of it.
             Err(error) => {
                 let reason = format!("cannot make a process: {error}; is there a limit on the number of processes?");
@@ -184,6 +203,18 @@ impl Attempts {
         }
     }
 
+    /// A command without a group still runs; what it leaves is then found as it is without groups.
+    fn make_cgroup(&self, attempt: Uuid) -> Option<File> {
+        let made = self.cgroups.as_ref()?.make(attempt);
+        made.inspect_err(|error| super::note(format_args!("cannot make a control group: {error}"))).ok()
+    }
+
+    pub(super) fn remove_cgroup(&self, attempt: Uuid) {
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.remove(attempt);
+        }
+    }
+
     /// A claim that never had a process.
     fn claim_ended(&mut self, command: &Command, end: End) -> Launched {
         let record = Record { end: Some(never(end)), ..self.new_record(command) };
@@ -198,7 +229,7 @@ impl Attempts {
 
     /// Ends the command, or takes its claim so that it never starts. `Err` if that cannot be recorded now.
     pub(super) fn cancel(&mut self, order: &CancelOrder) -> Result<Option<Shown>, String> {
-        match self.present(order.attempt, order.run) {
+        match self.present(order.attempt) {
             None => {
                 let record = Record {
                     attempt: order.attempt,
@@ -221,7 +252,7 @@ impl Attempts {
                 self.keep(slot, Open::new(record, Tie::None));
                 Ok(None)
             }
-            Some(Present::TooOld(shown)) => Ok(Some(shown)),
+            Some(Present::TooOld) => Ok(Some(show_unclaimed(order.attempt, order.run, End::NeverStarted))),
             Some(Present::Unreadable(reason)) => Err(reason),
             Some(Present::Known(record)) => {
                 let slot = self.claims[&order.attempt];
@@ -244,32 +275,51 @@ impl Attempts {
         if let Some(mut open) = self.open.remove(&slot) {
             open.record.acknowledged = true;
             self.write(slot, &open.record);
+            self.note_committed(slot, &open.record);
+        }
+    }
+
+    pub(super) fn note_committed(&mut self, slot: Slot, record: &Record) {
+        // An id that does not tell its age is kept for ever.
+        if let Some(made_ms) = minted_ms(record.attempt) {
+            self.committed.insert((made_ms, slot));
+            if record.forgotten {
+                self.forgotten.insert((made_ms, slot));
+            }
         }
     }
 
     /// The log is gone; the claim may go once the attempt is old enough.
     pub(super) fn forget(&mut self, attempt: Uuid) {
         let Some(&slot) = self.claims.get(&attempt) else { return };
-        let Some(made_ms) = minted_ms(attempt) else { return };
         if let Ok(Some(record)) = self.records.read(slot)
             && record.acknowledged
         {
-            self.write(slot, &Record { forgotten: true, ..record });
-            self.forgotten.insert((made_ms, slot));
+            let record = Record { forgotten: true, ..record };
+            self.write(slot, &record);
+            self.note_committed(slot, &record);
         }
     }
 
-    /// Drops forgotten claims whose age is protection enough. The horizon is on file before the first of them goes.
-    pub(super) fn drop_forgotten(&mut self) -> io::Result<()> {
-        let old = wall_us() / 1000 - CLAIM_MS_MIN;
-        let Some(horizon_ms) = self.forgotten.range(..(old, Slot(0))).next_back().map(|(made_ms, _)| *made_ms) else {
-            return Ok(());
-        };
+    /// Drops claims whose age is protection enough. The horizon is on file before the first of them goes.
+    pub(super) fn drop_old_claims(&mut self) -> io::Result<()> {
+        let now_ms = wall_us() / 1000;
+        let older_than = |ms: i64| ..(now_ms - ms, Slot(0));
+        let mut old: Vec<(i64, Slot)> = self.forgotten.range(older_than(FORGOTTEN_MS_MIN)).copied().collect();
+        let too_many = self.claims.len().saturating_sub(CLAIMS_MAX);
+        old.extend(self.committed.range(older_than(COMMITTED_MS_MIN)).take(too_many));
+        let Some(horizon_ms) = old.iter().map(|(made_ms, _)| *made_ms).max() else { return Ok(()) };
+
         let header = self.records.header();
         let horizon_ms = horizon_ms.max(header.horizon_ms);
         self.records.write_header(Header { horizon_ms, turn_max: self.turn_max, ..header })?;
-        let young = self.forgotten.split_off(&(old, Slot(0)));
-        for (_, slot) in std::mem::replace(&mut self.forgotten, young) {
+        for claim in old {
+            let was_forgotten = self.forgotten.remove(&claim);
+            // One that is on both lists is dropped once.
+            if !self.committed.remove(&claim) && !was_forgotten {
+                continue;
+            }
+            let (_, slot) = claim;
             if let Some(record) = self.records.read(slot)? {
                 self.claims.remove(&record.attempt);
             }
@@ -328,10 +378,10 @@ impl Attempts {
         }
     }
 
-    fn present(&self, attempt: Uuid, run: Uuid) -> Option<Present> {
+    fn present(&self, attempt: Uuid) -> Option<Present> {
         let Some(slot) = self.claims.get(&attempt) else {
             let too_old = minted_ms(attempt).is_some_and(|made_ms| made_ms <= self.records.header().horizon_ms);
-            return too_old.then(|| Present::TooOld(too_old_to_start(attempt, run)));
+            return too_old.then_some(Present::TooOld);
         };
         if let Some(open) = self.open.get(slot) {
             return Some(Present::Known(Box::new(open.record.clone())));
@@ -347,7 +397,7 @@ impl Attempts {
 enum Present {
     Known(Box<Record>),
     /// Its claim may have been dropped.
-    TooOld(Shown),
+    TooOld,
     Unreadable(String),
 }
 
@@ -369,8 +419,8 @@ fn show(record: &Record) -> Shown {
     Shown { attempt: record.attempt, run: record.run, stage: record.stage, acknowledged: record.acknowledged, state }
 }
 
-fn too_old_to_start(attempt: Uuid, run: Uuid) -> Shown {
-    let state = State::Gone { at_us: wall_us(), end: End::NeverStarted, usage: Usage::default() };
+fn show_unclaimed(attempt: Uuid, run: Uuid, end: End) -> Shown {
+    let state = State::Gone { at_us: wall_us(), end, usage: Usage::default() };
     Shown { attempt, run, stage: 0, acknowledged: false, state }
 }
 
@@ -424,7 +474,7 @@ mod tests {
             assert_eq!(shown_end(&mut host, attempt), None, "the cancel takes the claim");
             host.forget(attempt);
         }
-        host.drop_forgotten().unwrap();
+        host.drop_old_claims().unwrap();
         for attempt in [old, young] {
             assert_eq!(shown_end(&mut host, attempt), Some((End::NeverStarted, false)), "not acknowledged yet");
             host.acknowledge(attempt);
@@ -433,7 +483,7 @@ mod tests {
         // Also when the host ends before it gets to it.
         let mut host = attempts(&path);
         assert_eq!(host.claims.len(), 2);
-        host.drop_forgotten().unwrap();
+        host.drop_old_claims().unwrap();
         assert_eq!(host.claims.keys().copied().collect::<Vec<_>>(), [young]);
 
         // The old one has no claim any more, and still never starts: it is older than the horizon.

@@ -65,7 +65,7 @@ impl Attempts {
         let left: HashSet<Slot> = self.strays.values().flatten().copied().collect();
         for slot in ended {
             let pid = self.open.get(&slot).and_then(|open| open.record.birth).map_or(0, |birth| birth.pid);
-            if left.contains(&slot) || group_lives(pid) {
+            if left.contains(&slot) || group_lives(pid) || self.cgroup_lives(slot) {
                 self.sweep_from(slot, BootNs::now());
             } else {
                 self.gone(slot);
@@ -150,7 +150,8 @@ impl Attempts {
     fn sweep(&mut self, slot: Slot, snapshot: &Snapshot, now: BootNs) {
         let members = self.members(slot, snapshot);
         self.find_strays();
-        if members.is_empty() && !self.strays.values().any(|owner| *owner == Some(slot)) {
+        let has_stray = self.strays.values().any(|owner| *owner == Some(slot));
+        if members.is_empty() && !has_stray && !self.cgroup_lives(slot) {
             return self.gone(slot);
         }
         let Some(open) = self.open.get_mut(&slot) else { return };
@@ -158,6 +159,11 @@ impl Attempts {
         let kill_at = *open.kill_at.get_or_insert(now.plus_ms(open.record.grace_ms));
         open.pause_ms = (open.pause_ms * 2).clamp(PAUSE_MS_MIN, PAUSE_MS_MAX);
         let next = now.plus_ms(open.pause_ms);
+        if let Some(cgroups) = &self.cgroups
+            && kill_at <= now
+        {
+            cgroups.kill(open.record.attempt);
+        }
         for member in members {
             if kill_at <= now {
                 process::signal(member, libc::SIGKILL);
@@ -175,15 +181,28 @@ impl Attempts {
         if let Some(pid) = self.living_leader(slot) {
             signal_group(pid, libc::SIGKILL);
         }
+        if let (Some(cgroups), Some(open)) = (&self.cgroups, self.open.get(&slot)) {
+            cgroups.kill(open.record.attempt);
+        }
         for member in self.members(slot, snapshot) {
             process::signal(member, libc::SIGKILL);
         }
     }
 
+    fn cgroup_lives(&self, slot: Slot) -> bool {
+        match (&self.cgroups, self.open.get(&slot)) {
+            (Some(cgroups), Some(open)) => cgroups.is_populated(open.record.attempt),
+            (None, _) | (_, None) => false,
+        }
+    }
+
     fn members(&self, slot: Slot, snapshot: &Snapshot) -> Vec<Member> {
         let Some(open) = self.open.get(&slot) else { return Vec::new() };
-        let strays: Vec<i32> =
+        let mut strays: Vec<i32> =
             self.strays.iter().filter(|(_, owner)| **owner == Some(slot)).map(|(pid, _)| *pid).collect();
+        if let Some(cgroups) = &self.cgroups {
+            strays.extend(cgroups.pids(open.record.attempt));
+        }
         // Pid 0 leads no session that we could see; an attempt without birth is found by its environment.
         let leader = open.record.birth.map_or(-1, |birth| birth.pid);
         snapshot.members(open.record.attempt, leader, open.record.claimed_at, &strays)
@@ -252,6 +271,7 @@ impl Attempts {
         {
             self.leaders.remove(&birth.pid);
         }
+        self.remove_cgroup(record.attempt);
         self.write(slot, &record);
         self.changed.push(slot);
     }

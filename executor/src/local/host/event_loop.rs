@@ -231,17 +231,17 @@ impl Host<'_> {
             return Some(format!("the host speaks protocol {PROTOCOL}, the client {}", hello.protocol));
         }
         let header = self.attempts.records.header();
-        if header.installation == hello.installation {
+        if (header.installation, header.node) == (hello.installation, hello.node) {
             return None;
         }
         if header.installation != Uuid::nil() && !self.attempts.open.is_empty() {
             return Some(format!(
-                "this state directory runs attempts of another installation ({}); use another directory, or the \
-                 database they belong to",
-                header.installation
+                "this state directory runs attempts of another installation ({}) or node ({}); use another directory, \
+                 or the database they belong to",
+                header.installation, header.node
             ));
         }
-        let header = Header { installation: hello.installation, ..header };
+        let header = Header { installation: hello.installation, node: hello.node, ..header };
         self.attempts.records.write_header(header).err().map(|error| format!("cannot write the records: {error}"))
     }
 
@@ -292,8 +292,8 @@ impl Host<'_> {
     }
 
     fn may_leave(&mut self) -> bool {
-        if let Err(error) = self.attempts.drop_forgotten() {
-            super::note(format_args!("cannot drop forgotten claims: {error}"));
+        if let Err(error) = self.attempts.drop_old_claims() {
+            super::note(format_args!("cannot drop old claims: {error}"));
         }
         if !self.attempts.is_idle() || (!self.clients.is_empty() && !self.draining) {
             self.idle_since = None;

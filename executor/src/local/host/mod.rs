@@ -5,6 +5,7 @@
 //! while; its records stay.
 
 mod attempts;
+mod cgroup;
 mod clock;
 mod connection;
 mod daemon;

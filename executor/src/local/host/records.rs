@@ -37,6 +37,7 @@ impl Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub installation: Uuid,
+    pub node: Uuid,
     /// Claims of attempts made up to here (ms since 1970) may have been dropped: those never start again.
     pub horizon_ms: i64,
     /// The highest turn of any claim that was dropped.
@@ -56,7 +57,7 @@ impl Records {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut &file, &mut bytes)?;
-        let empty = Header { installation: Uuid::nil(), horizon_ms: 0, turn_max: 0 };
+        let empty = Header { installation: Uuid::nil(), node: Uuid::nil(), horizon_ms: 0, turn_max: 0 };
         let mut records = Self { file, header: empty, slots: 0, free: Vec::new() };
         if bytes.iter().take(SLOT_BYTES).all(|byte| *byte == 0) {
             records.write_header(empty)?;
@@ -87,6 +88,7 @@ impl Records {
         slot[8..24].copy_from_slice(header.installation.as_bytes());
         slot[24..32].copy_from_slice(&header.horizon_ms.to_le_bytes());
         slot[32..40].copy_from_slice(&header.turn_max.to_le_bytes());
+        slot[40..56].copy_from_slice(header.node.as_bytes());
         self.file.write_all_at(&slot, 0)?;
         self.header = header;
         Ok(())
@@ -146,8 +148,8 @@ fn decode_header(bytes: &[u8]) -> io::Result<Header> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the records were written by another version"));
     };
     let number = |at: usize| i64::from_le_bytes(slot[at..at + 8].try_into().expect("eight bytes"));
-    let installation = Uuid::from_bytes(slot[8..24].try_into().expect("sixteen bytes"));
-    Ok(Header { installation, horizon_ms: number(24), turn_max: number(32) })
+    let id = |at: usize| Uuid::from_bytes(slot[at..at + 16].try_into().expect("sixteen bytes"));
+    Ok(Header { installation: id(8), node: id(40), horizon_ms: number(24), turn_max: number(32) })
 }
 
 #[cfg(test)]
@@ -183,7 +185,7 @@ mod tests {
         assert!(found.is_empty());
         let one = records.insert(&record(1)).unwrap();
         records.insert(&record(2)).unwrap();
-        let header = Header { installation: Uuid::from_u128(5), horizon_ms: 6, turn_max: 7 };
+        let header = Header { installation: Uuid::from_u128(5), node: Uuid::from_u128(4), horizon_ms: 6, turn_max: 7 };
         records.write_header(header).unwrap();
         records.remove(one).unwrap();
         drop(records);

@@ -18,11 +18,7 @@ pub(super) fn recover(boot: u64, records: Records, found: Vec<(Slot, Record)>) -
         attempts.turn_max = attempts.turn_max.max(record.turn);
         if record.acknowledged {
             attempts.claims.insert(record.attempt, slot);
-            if let Some(made_ms) = super::super::layout::minted_ms(record.attempt)
-                && record.forgotten
-            {
-                attempts.forgotten.insert((made_ms, slot));
-            }
+            attempts.note_committed(slot, &record);
         } else {
             recover_open(&mut attempts, slot, record);
         }

@@ -83,6 +83,8 @@ fn lookup(program: &str, env: &[String]) -> Vec<String> {
 /// Makes children one after the other, on a stack of its own that is never freed while a child may use it.
 pub(super) struct Spawner {
     stack_top: *mut c_void,
+    /// In memory that stays shared whether a child copies ours or not.
+    verdict: *mut Verdict,
     null: File,
 }
 
@@ -92,37 +94,19 @@ const GUARD_BYTES: usize = 4 << 10;
 impl Spawner {
     pub(super) fn new() -> io::Result<Self> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
-        // SAFETY: a fresh anonymous mapping touches no memory of ours.
-        let stack = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                STACK_BYTES + GUARD_BYTES,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
-                -1,
-                0,
-            )
-        };
-        if stack == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let stack = map(STACK_BYTES + GUARD_BYTES, libc::MAP_PRIVATE | libc::MAP_STACK)?;
         // SAFETY: the first page of the mapping just made; an overflow of the child's stack faults there.
         if unsafe { libc::mprotect(stack, GUARD_BYTES, libc::PROT_NONE) } != 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: one past the end of the same mapping.
         let stack_top = unsafe { stack.byte_add(STACK_BYTES + GUARD_BYTES) };
-        Ok(Self { stack_top, null })
+        let verdict = map(size_of::<Verdict>(), libc::MAP_SHARED)?.cast();
+        Ok(Self { stack_top, verdict, null })
     }
 
-    /// The pid of the running command. The outer error says that no process could be made at all.
-    pub(super) fn spawn(
-        &self,
-        prepared: &Prepared,
-        log: &File,
-        records: &File,
-        slot: Slot,
-    ) -> io::Result<Result<Birth, Failed>> {
+    /// Starts it, in the control group if there is one. The outer error says that no process could be made at all.
+    pub(super) fn spawn(&self, prepared: &Prepared, files: Files<'_>) -> io::Result<Result<Birth, Failed>> {
         let pointers = |texts: &[CString]| -> Vec<*const c_char> {
             texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
         };
@@ -133,25 +117,22 @@ impl Spawner {
             argv: argv.as_ptr(),
             env: env.as_ptr(),
             null: self.null.as_raw_fd(),
-            log: log.as_raw_fd(),
-            records: records.as_raw_fd(),
-            birth_offset: slot.birth_offset() as i64,
-            birth: Birth { pid: 0, alive_at: BootNs(0) },
-            failed: None,
+            log: files.log.as_raw_fd(),
+            records: files.records.as_raw_fd(),
+            birth_offset: files.slot.birth_offset() as i64,
+            verdict: self.verdict,
         };
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: the child runs `enter` on its own stack and touches only `child`, which outlives it: CLONE_VFORK
-        // keeps us here until it has exec'd or exited. Should we be killed meanwhile, the memory stays as the child's.
-        let pid = unsafe { libc::clone(enter, self.stack_top, flags, (&raw mut child).cast()) };
-        if pid < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // The child wrote these behind the compiler's back.
-        // SAFETY: both fields are initialised and ours again.
-        let (failed, birth) =
-            unsafe { (ptr::read_volatile(&raw const child.failed), ptr::read_volatile(&raw const child.birth)) };
-        match failed {
-            None => Ok(Ok(Birth { pid, ..birth })),
+        // SAFETY: our own mapping, and no child lives that could use it.
+        unsafe { self.verdict.write(Verdict { birth: Birth { pid: 0, alive_at: BootNs(0) }, failed: None }) };
+        let pid = match files.cgroup {
+            None => self.clone_sharing(&mut child),
+            // Where the kernel or a filter forbids it, the command starts outside.
+            Some(cgroup) => clone_into(cgroup, &mut child).or_else(|_| self.clone_sharing(&mut child)),
+        }?;
+        // SAFETY: as above: the child has exec'd or exited. It wrote this behind the compiler's back.
+        let verdict = unsafe { self.verdict.read_volatile() };
+        match verdict.failed {
+            None => Ok(Ok(Birth { pid, ..verdict.birth })),
             Some(failed) => {
                 // SAFETY: our own child, which has exited or is about to.
                 unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
@@ -159,6 +140,60 @@ impl Spawner {
             }
         }
     }
+
+    fn clone_sharing(&self, child: &mut Child) -> io::Result<i32> {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: the child runs `enter` on its own stack and touches only `child`, which outlives it: CLONE_VFORK
+        // keeps us here until it has exec'd or exited. Should we be killed meanwhile, the memory stays as the child's.
+        let pid = unsafe { libc::clone(enter, self.stack_top, flags, ptr::from_mut(child).cast()) };
+        if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+    }
+}
+
+/// Only `clone3` knows control groups, and without a stack of its own the child gets a copy of our memory. Joining the
+/// group afterwards would cost more: it waits for every other thread that forks or exits.
+fn clone_into(cgroup: &File, child: &mut Child) -> io::Result<i32> {
+    // SAFETY: all zeroes are valid, and mean defaults.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = libc::CLONE_VFORK as u64 | CLONE_INTO_CGROUP;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    arguments.cgroup = cgroup.as_raw_fd() as u64;
+    // SAFETY: like fork in a process with one thread; the child goes straight into `enter`.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>()) };
+    match pid {
+        0 => {
+            enter(ptr::from_mut(child).cast());
+            unreachable!("the child has exec'd or exited")
+        }
+        pid if pid < 0 => Err(io::Error::last_os_error()),
+        pid => Ok(pid as i32),
+    }
+}
+
+/// The libc's constant has the wrong type for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+fn map(bytes: usize, kind: c_int) -> io::Result<*mut c_void> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a fresh anonymous mapping touches no memory of ours.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), bytes, access, kind | libc::MAP_ANONYMOUS, -1, 0) };
+    if memory == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(memory) }
+}
+
+/// What a command is attached to.
+#[derive(Clone, Copy)]
+pub(super) struct Files<'a> {
+    pub log: &'a File,
+    pub records: &'a File,
+    pub slot: Slot,
+    pub cgroup: Option<&'a File>,
+}
+
+/// The child's answer.
+#[derive(Clone, Copy)]
+struct Verdict {
+    birth: Birth,
+    failed: Option<Failed>,
 }
 
 struct Child<'a> {
@@ -169,8 +204,7 @@ struct Child<'a> {
     log: RawFd,
     records: RawFd,
     birth_offset: i64,
-    birth: Birth,
-    failed: Option<Failed>,
+    verdict: *mut Verdict,
 }
 
 /// Only system calls from here on: no allocation, no lock, no panic. Returns only when it failed.
@@ -179,7 +213,8 @@ extern "C" fn enter(argument: *mut c_void) -> c_int {
     let child = unsafe { &mut *argument.cast::<Child>() };
     // SAFETY: we are the child of a vfork and call system calls only.
     let failed = unsafe { become_command(child) };
-    child.failed = Some(failed);
+    // SAFETY: the parent's mapping, which it reads only once we are gone.
+    unsafe { (*child.verdict).failed = Some(failed) };
     // SAFETY: ends the process without running anything of the parent's.
     unsafe { libc::_exit(127) }
 }
@@ -205,8 +240,9 @@ unsafe fn become_command(child: &mut Child) -> Failed {
         let mut now: libc::timespec = std::mem::zeroed();
         libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now);
         let alive_at = BootNs((now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64));
-        child.birth = Birth { pid: libc::getpid(), alive_at };
-        let bytes = child.birth.encode();
+        let birth = Birth { pid: libc::getpid(), alive_at };
+        (*child.verdict).birth = birth;
+        let bytes = birth.encode();
         let written = libc::pwrite(child.records, bytes.as_ptr().cast(), bytes.len(), child.birth_offset);
         if written != bytes.len() as isize {
             return failed(Step::Record);
