@@ -145,7 +145,7 @@ impl CompiledDag {
             .iter()
             .map(|(name, value)| Ok((name.clone(), renderer.text(value)?)))
             .collect::<Result<Vec<_>, RenderError>>()?;
-        self.operators[at].render(&Launch { renderer: &renderer, files: &self.files, env })
+        self.operators[at].render(&Launch { renderer: &renderer, files: &self.files, env, zone: scope.zone })
     }
 
     /// The params of a run: what it was given over the defaults, all checked.

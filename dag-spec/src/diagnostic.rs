@@ -55,6 +55,7 @@ pub struct Excerpt {
 
 impl Diagnostic {
     pub fn new(source: &Source, code: Code, span: Span, message: impl Into<String>) -> Self {
+        let span = source.whole(span);
         let position = source.position(span.start);
         Self {
             code,

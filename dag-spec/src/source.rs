@@ -67,6 +67,14 @@ impl Source {
         Some(Span::new(start, end))
     }
 
+    /// The span, widened to whole characters.
+    pub fn whole(&self, span: Span) -> Span {
+        let end = span.end.min(self.text.len());
+        let end = (end..=self.text.len()).find(|at| self.text.is_char_boundary(*at)).unwrap_or(end);
+        let start = self.floor(span.start);
+        Span::new(start, end.max(start))
+    }
+
     /// The nearest start of a character at or before a byte.
     fn floor(&self, at: usize) -> usize {
         let at = at.min(self.text.len());

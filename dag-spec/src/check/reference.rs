@@ -113,6 +113,8 @@ fn check_attributes(name: &str, attributes: &Attributes, used: &Use, path: &[(St
     let Some(((first, span), rest)) = path.split_first() else { return };
     match attributes {
         Attributes::Any | Attributes::Dag => {}
+        // Texts and numbers have methods, which are known when they are called.
+        Attributes::None if used.called && rest.is_empty() => {}
         Attributes::None => {
             cx.report(Code::UnknownAttribute, *span, format!("`{name}` has no attribute `{first}`"));
         }
@@ -147,7 +149,7 @@ fn check_param(used: &Use, known: &Known<'_>, cx: &mut Cx<'_>) {
         }
         return;
     };
-    if !known.has_params || known.params.0.contains_key(name) || used.called {
+    if !known.has_params || known.params.0.contains_key(name) || is_method(used, 1) {
         return;
     }
     let names = known.params.0.keys().map(String::as_str);
@@ -156,8 +158,13 @@ fn check_param(used: &Use, known: &Known<'_>, cx: &mut Cx<'_>) {
     cx.report(Code::UnknownParam, *span, format!("there is no param `{name}`")).help = Some(help);
 }
 
+/// Whether the name at a place of the path is called: a method of the value before it.
+fn is_method(used: &Use, place: usize) -> bool {
+    used.called && used.path.len() == place
+}
+
 fn check_trigger_field(used: &Use, cx: &mut Cx<'_>) {
-    let Some((field, span)) = used.path.first() else { return };
+    let Some((field, span)) = used.path.first().filter(|_| !is_method(used, 1)) else { return };
     if !FILE_TRIGGER_FIELDS.iter().any(|(name, _)| name == field) {
         let names = FILE_TRIGGER_FIELDS.iter().map(|(name, _)| *name);
         let help =
@@ -226,7 +233,7 @@ fn check_field(used: &Use, task: &FlatTask, cx: &mut Cx<'_>) {
         (Some(Outputs::Never), None) => Vec::new(),
         (Some(Outputs::Unknown) | None, None) => return,
     };
-    if declared.contains(&field.as_str()) || used.called && used.path.len() == 2 {
+    if declared.contains(&field.as_str()) || is_method(used, 2) {
         return;
     }
     let help = suggest::did_you_mean(field, declared.iter().copied()).or_else(|| match declared.len() {

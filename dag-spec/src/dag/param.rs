@@ -166,17 +166,12 @@ impl Read for Params {
     }
 }
 
-/// The keys that make a map a param; any other map is a default of type object.
-fn is_long(node: &Node) -> bool {
-    let long = ["type", "default", "enum", "description"];
-    node.map().is_some_and(|map| map.entries.iter().any(|entry| long.contains(&entry.key.as_str())))
-}
-
 fn param(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<Param> {
     if node.is_poisoned() {
         return None;
     }
-    if !is_long(node) {
+    // A map is the long form; a default that is a map stands under `default:`.
+    if node.map().is_none() {
         let default = yaml::to_json(node);
         let types = match &default {
             Value::Null => Vec::new(),
@@ -192,7 +187,7 @@ fn param(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<Param> {
     let keys: ParamKeys = read_map(node, "a param", cx)?;
     let mut param = Param {
         types: keys.r#type.0,
-        default: keys.default.map(|literal| literal.0),
+        default: None,
         description: keys.description.or(keys.title).map(|prose| prose.0),
         choices: keys.r#enum.unwrap_or_default().into_iter().map(|literal| literal.0).collect(),
         minimum: keys.minimum,
@@ -203,14 +198,14 @@ fn param(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<Param> {
         format: keys.format,
         span,
     };
-    // A text param takes its default as it is written (`0012`, `yes`).
     if let Some(entry) = node.map().and_then(|map| map.get("default")) {
-        if param.types == [ParamType::String]
-            && let NodeKind::Scalar(scalar) = &entry.value.kind
-            && !entry.value.is_null()
-        {
-            param.default = Some(scalar.text.clone().into());
-        }
+        // A text takes its default as it is written (`0012`, `yes`); `null` is a default, too.
+        param.default = match &entry.value.kind {
+            NodeKind::Scalar(scalar) if param.types == [ParamType::String] && !entry.value.is_null() => {
+                Some(scalar.text.clone().into())
+            }
+            _ => Some(yaml::to_json(&entry.value)),
+        };
         if let Some(Err(reason)) = param.default.as_ref().map(|default| param.check(default)) {
             cx.report(Code::BadDefault, entry.value.span, format!("the default {reason}"));
         }

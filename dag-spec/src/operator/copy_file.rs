@@ -1,12 +1,14 @@
 //! `copy_file`: copies a file of this machine.
 
 use gridflow_core::TaskKind;
-use serde_json::Value;
 
-use super::{LOCAL, Launch, OperatorSpec, Outputs, Rendered, transfer};
+use super::{
+    LOCAL, Launch, OperatorSpec, Outputs, Rendered,
+    transfer::{self, Transfer},
+};
 use crate::{
     read::spec,
-    template::{RenderError, Template},
+    template::{RenderError, Template, Tree},
 };
 
 spec! {
@@ -20,6 +22,10 @@ spec! {
         pub overwrite: bool = "false",
         /// What the content must be, in hex.
         pub sha256: Option<Template>,
+        /// Why the file is copied: any value, written as JSON beside the copy.
+        pub reason: Option<Tree>,
+        /// Where the reason goes: the target's name with `.reason.json` behind it unless given.
+        pub reason_file: Option<Template>,
     }
 }
 
@@ -37,7 +43,9 @@ impl OperatorSpec for CopyFile {
     }
 
     fn render(&self, launch: &Launch<'_>) -> Result<Rendered, RenderError> {
-        let spec = transfer::spec(&self.from, &self.to, self.overwrite, self.sha256.as_ref(), launch)?;
-        Ok(Rendered::Operator { name: "copy_file", spec: Value::Object(spec), env: launch.env.clone() })
+        let Self { from, to, overwrite, sha256, reason, reason_file } = self;
+        let parts = Transfer { from, to, overwrite: *overwrite, sha256, reason, reason_file };
+        let spec = transfer::spec(&parts, launch)?;
+        Ok(Rendered::Operator { name: "copy_file", spec, env: launch.env.clone() })
     }
 }

@@ -16,6 +16,7 @@ mod validate_file;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use chrono_tz::Tz;
 use gridflow_core::{DagId, ExecutorKind, RunId, TaskKind, Timestamp};
 use serde_json::{Value, json};
 
@@ -61,6 +62,8 @@ pub struct Launch<'a> {
     pub files: &'a BTreeMap<String, Arc<[u8]>>,
     /// The rendered environment of the task.
     pub env: Vec<(String, String)>,
+    /// The time zone of the DAG, for dates without one.
+    pub zone: Tz,
 }
 
 /// What a launch does, with every template rendered.

@@ -1,9 +1,11 @@
 //! `move_file`: moves a file of this machine.
 
 use gridflow_core::TaskKind;
-use serde_json::Value;
 
-use super::{LOCAL, Launch, OperatorSpec, Outputs, Rendered, transfer};
+use super::{
+    LOCAL, Launch, OperatorSpec, Outputs, Rendered,
+    transfer::{self, Transfer},
+};
 use crate::{
     read::spec,
     template::{RenderError, Template, Tree},
@@ -41,13 +43,9 @@ impl OperatorSpec for MoveFile {
     }
 
     fn render(&self, launch: &Launch<'_>) -> Result<Rendered, RenderError> {
-        let mut spec = transfer::spec(&self.from, &self.to, self.overwrite, self.sha256.as_ref(), launch)?;
-        if let Some(reason) = &self.reason {
-            spec.insert("reason".into(), reason.render(launch.renderer)?);
-        }
-        if let Some(place) = &self.reason_file {
-            spec.insert("reason_file".into(), launch.renderer.text(place)?.into());
-        }
-        Ok(Rendered::Operator { name: "move_file", spec: Value::Object(spec), env: launch.env.clone() })
+        let Self { from, to, overwrite, sha256, reason, reason_file } = self;
+        let parts = Transfer { from, to, overwrite: *overwrite, sha256, reason, reason_file };
+        let spec = transfer::spec(&parts, launch)?;
+        Ok(Rendered::Operator { name: "move_file", spec, env: launch.env.clone() })
     }
 }

@@ -1,6 +1,5 @@
 //! `trigger_dag`: a run of another DAG.
 
-use chrono::DateTime;
 use gridflow_core::{DagId, RunId, TaskKind};
 use serde_json::{Value, json};
 
@@ -8,7 +7,8 @@ use super::{Launch, OperatorSpec, Outputs, Rendered, TriggerDagRun};
 use crate::{
     code::Code,
     dag::ParamMap,
-    read::{Cx, Definitions, Read, Shape, Spanned, spec},
+    read::{Cx, Date, Definitions, Read, Shape, Spanned, spec},
+    source::Span,
     template::{Kind, RenderError, Template},
     yaml::Node,
 };
@@ -115,10 +115,8 @@ impl OperatorSpec for TriggerDag {
         let run_id =
             text(&self.run_id)?.map(|id| RunId::parse(&id).map_err(|_| wrong("run_id", &id, "the id of a run")));
         let logical_date = text(&self.logical_date)?.filter(|date| !date.is_empty()).map(|date| {
-            let parsed = DateTime::parse_from_rfc3339(&date.replacen(' ', "T", 1));
-            parsed
-                .map(|date| date.to_utc())
-                .map_err(|_| wrong("logical_date", &date, "a date such as 2025-01-31T06:00:00Z"))
+            let parsed = Date::parse(&date, Span::default()).map(|date| date.instant(launch.zone));
+            parsed.ok_or_else(|| wrong("logical_date", &date, "a date such as 2025-01-31T06:00:00Z"))
         });
         Ok(Rendered::TriggerDag(TriggerDagRun {
             dag_id: DagId::parse(&dag).map_err(|_| wrong("dag", &dag, "the id of a DAG"))?,

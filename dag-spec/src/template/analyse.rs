@@ -51,6 +51,15 @@ pub fn chain<'e>(expr: &'e Expr<'e>) -> Option<Chain<'e>> {
     }
 }
 
+/// The name in `var.value.get('name')`.
+fn variable_got<'e>(chain: &Chain<'_>, args: &'e [CallArg<'_>]) -> Option<&'e str> {
+    let [_, (method, _)] = chain.path.as_slice() else { return None };
+    match args.first()? {
+        CallArg::Pos(Expr::Const(name)) if chain.root == "var" && method == "get" => name.value.as_str(),
+        _ => None,
+    }
+}
+
 /// Whether the absence of a value is taken care of.
 #[derive(Clone, Copy, PartialEq)]
 enum Guard {
@@ -100,30 +109,11 @@ impl Walk<'_, '_> {
                 self.expr(&set.expr, Guard::None);
                 self.bind(&set.target);
             }
-            Stmt::SetBlock(set) => {
-                set.filter.iter().for_each(|filter| self.expr(filter, Guard::None));
-                self.body(&set.body);
-                self.bind(&set.target);
-            }
+            Stmt::SetBlock(set) => self.refuse(set.span(), "set … endset"),
             Stmt::AutoEscape(escape) => self.body(&escape.body),
-            Stmt::FilterBlock(block) => {
-                self.expr(&block.filter, Guard::None);
-                self.body(&block.body);
-            }
-            Stmt::Macro(mac) => {
-                self.locals.push(mac.name.to_owned());
-                let scope = self.locals.len();
-                self.locals.push("caller".into());
-                mac.args.iter().for_each(|arg| self.bind(arg));
-                mac.defaults.iter().for_each(|default| self.expr(default, Guard::None));
-                self.statements(&mac.body);
-                self.locals.truncate(scope);
-            }
-            Stmt::CallBlock(block) => {
-                self.expr(&block.call.expr, Guard::None);
-                self.args(&block.call.args);
-                self.body(&block.macro_decl.body);
-            }
+            Stmt::FilterBlock(block) => self.refuse(block.span(), "filter"),
+            Stmt::Macro(mac) => self.refuse(mac.span(), "macro"),
+            Stmt::CallBlock(block) => self.refuse(block.span(), "call"),
             Stmt::Block(block) => self.refuse(block.span(), "block"),
             Stmt::Import(import) => self.refuse(import.span(), "import"),
             Stmt::FromImport(import) => self.refuse(import.span(), "from … import"),
@@ -136,14 +126,10 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Statements that would need other templates.
+    /// Statements that need other templates, or that collect output without bound.
     fn refuse(&mut self, span: JinjaSpan, what: &str) {
         let span = self.at(span);
-        self.cx.report(
-            Code::TemplateSyntax,
-            span,
-            format!("`{{% {what} %}}` is not possible here: a value is a template of its own"),
-        );
+        self.cx.report(Code::TemplateSyntax, span, format!("`{{% {what} %}}` is not possible in a value"));
     }
 
     /// Statements whose own names end with them.
@@ -226,6 +212,9 @@ impl Walk<'_, '_> {
                 self.function(chain.root, call.expr.span())
             }
             Some(chain) => {
+                if let Some(name) = variable_got(&chain, &call.args) {
+                    self.variable(&chain, name, call.span());
+                }
                 self.reference(&chain, call.expr.span(), guard, true);
                 self.dynamic_parts(&call.expr);
                 if matches!(chain.root, "ti" | "task_instance")
@@ -236,6 +225,20 @@ impl Walk<'_, '_> {
             }
             None => self.expr(&call.expr, guard),
         }
+    }
+
+    /// `var.value.get('x', 'y')` refers to `var.value.x`.
+    fn variable(&mut self, chain: &Chain<'_>, name: &str, span: JinjaSpan) {
+        let at = self.at(span);
+        self.uses.push(Use {
+            root: chain.root.to_owned(),
+            root_span: self.at(chain.root_span),
+            path: vec![(chain.path[0].0.clone(), at), (name.to_owned(), at)],
+            span: at,
+            dynamic: None,
+            guarded: true,
+            called: false,
+        });
     }
 
     fn function(&mut self, name: &str, span: JinjaSpan) {

@@ -7,7 +7,7 @@ use std::{
 
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior,
-    value::{Enumerator, Kwargs, Object, Rest, Value, from_args},
+    value::{Enumerator, Kwargs, Object, Rest, Value, ValueKind, from_args},
 };
 use serde_json::Value as Json;
 
@@ -63,6 +63,9 @@ impl Renderer {
         if template.kind == Kind::Literal {
             return Ok(template.text.clone());
         }
+        if template.kind == Kind::Expression {
+            return self.expression_text(template);
+        }
         let fail = |error: Error| failed(template, &error);
         let compiled = environment().template_from_str(&template.text).map_err(fail)?;
         let mut out = Bounded::default();
@@ -92,6 +95,23 @@ impl Renderer {
             return Err(RenderError::TooLarge { template: shown(template) });
         }
         Ok(json)
+    }
+
+    /// The text of a single expression, which has kept its type: what YAML and JSON call it.
+    fn expression_text(&self, template: &Template) -> Result<String, RenderError> {
+        let value = self.evaluate(template)?;
+        if value.is_undefined() {
+            let reason = format!("`{}` is undefined", template.expression());
+            return Err(RenderError::Failed { template: shown(template), reason });
+        }
+        let text = match value.kind() {
+            ValueKind::Bool | ValueKind::Seq | ValueKind::Map => to_json(&value).unwrap_or_default().to_string(),
+            _ => value.to_string(),
+        };
+        if RENDERED_BYTES_MAX < text.len() {
+            return Err(RenderError::TooLarge { template: shown(template) });
+        }
+        Ok(text)
     }
 
     fn evaluate(&self, template: &Template) -> Result<Value, RenderError> {
@@ -159,7 +179,13 @@ fn environment() -> &'static Environment<'static> {
         env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         env.set_fuel(Some(TEMPLATE_FUEL));
         env.set_recursion_limit(100);
+        env.set_unknown_method_callback(|_, value, method, args| super::method::call(value, method, args));
         env.remove_global("debug");
+        env.remove_global("namespace");
+        for name in ["batch", "slice", "format", "indent", "join", "replace"] {
+            env.remove_filter(name);
+        }
+        super::filter::add(&mut env);
         env.add_filter("sh", |value: &Value| sh(value));
         env.add_filter("raw", |value: Value| value);
         env.add_filter("ds", |value: &Value| date(value).map(ds));

@@ -4,7 +4,10 @@ mod analyse;
 mod context;
 mod date;
 mod environment;
+mod filter;
+mod growth;
 mod locate;
+mod method;
 mod names;
 mod shell;
 mod value;
@@ -96,6 +99,7 @@ impl Template {
         };
         template.kind = kind(&tree, &scalar.text);
         template.uses = analyse::uses(&tree, &place, cx);
+        growth::check(&tree, &place, cx);
         if usage == Usage::Shell {
             shell::check(&tree, &scalar.text, &place, cx);
         }

@@ -152,13 +152,12 @@ pub const DATE_METHODS: &[&str] = &[
 ];
 
 /// Functions of templates.
-pub const FUNCTIONS: &[&str] = &["range", "dict", "namespace"];
+pub const FUNCTIONS: &[&str] = &["range", "dict"];
 
 /// Filters of templates: Jinja's stock, Airflow's dates, and `sh` and `raw` for shells.
 pub const FILTERS: &[&str] = &[
     "abs",
     "attr",
-    "batch",
     "bool",
     "capitalize",
     "chain",
@@ -194,7 +193,6 @@ pub const FILTERS: &[&str] = &[
     "select",
     "selectattr",
     "sh",
-    "slice",
     "sort",
     "split",
     "string",

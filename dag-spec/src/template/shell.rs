@@ -62,10 +62,7 @@ impl Walk<'_, '_> {
             Stmt::SetBlock(set) => self.statements(&set.body),
             Stmt::AutoEscape(escape) => self.statements(&escape.body),
             Stmt::FilterBlock(block) => self.statements(&block.body),
-            Stmt::Macro(mac) => {
-                mac.args.iter().for_each(|arg| self.taint(arg));
-                self.statements(&mac.body);
-            }
+            Stmt::Macro(mac) => self.statements(&mac.body),
             Stmt::CallBlock(block) => self.statements(&block.macro_decl.body),
             Stmt::Block(block) => self.statements(&block.body),
             Stmt::Do(_) | Stmt::Import(_) | Stmt::FromImport(_) | Stmt::Extends(_) | Stmt::Include(_) => {}

@@ -3,7 +3,10 @@
 mod dag;
 mod diagnostics;
 mod pages;
+mod python;
 mod render;
+mod robust;
+mod schema;
 
 use std::{collections::BTreeMap, sync::Arc};
 

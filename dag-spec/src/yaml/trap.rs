@@ -6,6 +6,7 @@ use super::{Node, NodeKind};
 use crate::{
     code::Code,
     diagnostic::Diagnostic,
+    limit::DEPTH_MAX,
     source::{Source, Span},
 };
 
@@ -71,6 +72,12 @@ pub fn swallowed(source: &Source, text: &str, tag: Option<&Tag>, span: Span) -> 
 
 /// A fault of syntax that is none of the traps.
 pub fn syntax(source: &Source, at: usize, info: &str, open_bracket: Option<usize>) -> Diagnostic {
+    if info.contains("recursion limit") {
+        // The scanner looks further ahead than we let anyone nest.
+        let span = Span::new(at.min(source.text.len()), at + 1);
+        let message = format!("maps and lists are nested deeper than {DEPTH_MAX} levels");
+        return Diagnostic::new(source, Code::TooComplex, span, message);
+    }
     let at_quote = info.contains("quoted scalar") && (info.contains("end of stream") || info.contains("indentation"));
     let at = open_bracket.filter(|_| !at_quote).unwrap_or(at);
     let last = source.text.trim_end().len().saturating_sub(1);

@@ -36,7 +36,8 @@ impl Date {
         before.map_or_else(|| naive.and_utc(), |before| (before + TimeDelta::hours(3)).to_utc())
     }
 
-    fn parse(text: &str, span: Span) -> Option<Self> {
+    /// Reads one of the forms of dates.
+    pub fn parse(text: &str, span: Span) -> Option<Self> {
         let text = text.trim();
         let value = if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
             Value::WallClock(date.and_time(NaiveTime::MIN))

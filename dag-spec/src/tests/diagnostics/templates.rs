@@ -581,7 +581,7 @@ fn other_templates_cannot_be_included() {
 tasks:
   a: echo {% include 'x' %}
 "#), @r#"
-    error[GF0501]: `{% include %}` is not possible here: a value is a template of its own
+    error[GF0501]: `{% include %}` is not possible in a value
      --> dags/demo.yaml:2:14
       |
     2 |   a: echo {% include 'x' %}
