@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use gridflow_core::{AttemptId, AttemptOutcome, RunKey, Turn};
+use gridflow_core::AttemptId;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -18,16 +18,13 @@ use uuid::Uuid;
 use super::{
     super::{
         launch::Launch,
-        layout::{OUTPUT_FILE, scratch_dir},
-        output,
         report::Report,
         scratch::Scratch,
         staging,
-        wire::{self, CancelOrder, Command, End, FromHost, Record, State, ToHost},
+        wire::{self, CancelOrder, Command, ToHost},
     },
     Config, Order,
     link::{self, Link},
-    outcome::{outcome, timestamp, usage},
 };
 
 /// Launches prepared by one blocking job, and how many such jobs run at a time.
@@ -39,48 +36,48 @@ const TO_STAGE_MAX: usize = 16_384;
 const REPORTS_WAITING_MAX: usize = 1024;
 const ORDERS_AT_ONCE: usize = 64;
 /// A full disk, a lack of processes, a host that does not start.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Acknowledgements the host may have missed when a connection broke.
 const ACKNOWLEDGED_KEPT_MAX: usize = 16_384;
 
-struct Actor {
-    config: Arc<Config>,
-    scratch: Arc<Scratch>,
-    link: Option<Link>,
-    to_stage: VecDeque<Launch>,
-    staging_jobs: usize,
+pub(super) struct Actor {
+    pub(super) config: Arc<Config>,
+    pub(super) scratch: Arc<Scratch>,
+    pub(super) link: Option<Link>,
+    pub(super) to_stage: VecDeque<Launch>,
+    pub(super) staging_jobs: usize,
     /// Prepared, and on no record yet.
-    unconfirmed: HashMap<Uuid, Prepared>,
+    pub(super) unconfirmed: HashMap<Uuid, Prepared>,
     /// Asked for, and not gone yet.
-    cancels: HashMap<Uuid, CancelOrder>,
+    pub(super) cancels: HashMap<Uuid, CancelOrder>,
     /// On record and not acknowledged: the stage of their working folder.
-    known: HashMap<Uuid, u32>,
-    acknowledged: Acknowledged,
+    pub(super) known: HashMap<Uuid, u32>,
+    pub(super) acknowledged: Acknowledged,
     /// To be tried again.
-    postponed: HashSet<Uuid>,
-    to_restage: Vec<Launch>,
-    retry_at: Option<Instant>,
-    reports: VecDeque<Report>,
-    jobs: JoinSet<Done>,
-    leftovers_cleared: bool,
+    pub(super) postponed: HashSet<Uuid>,
+    pub(super) to_restage: Vec<Launch>,
+    pub(super) retry_at: Option<Instant>,
+    pub(super) reports: VecDeque<Report>,
+    pub(super) jobs: JoinSet<Done>,
+    pub(super) leftovers_cleared: bool,
 }
 
-struct Prepared {
+pub(super) struct Prepared {
     frame: Vec<u8>,
-    stage: u32,
+    pub(super) stage: u32,
 }
 
 /// The last ones, for repeating them.
 #[derive(Default)]
-struct Acknowledged {
-    set: HashSet<Uuid>,
+pub(super) struct Acknowledged {
+    pub(super) set: HashSet<Uuid>,
     order: VecDeque<Uuid>,
 }
 
 /// Ready for the host, or to be tried again.
-type Staged = Result<Command, Box<(Launch, std::io::Error)>>;
+pub(super) type Staged = Result<Command, Box<(Launch, std::io::Error)>>;
 
-enum Done {
+pub(super) enum Done {
     Staged(Vec<Staged>),
     Connected(Box<Result<Link, super::Error>>),
     Reported(Report),
@@ -184,7 +181,7 @@ impl Actor {
         self.push(&ToHost::Acknowledge { attempts });
     }
 
-    fn push(&mut self, message: &ToHost) {
+    pub(super) fn push(&mut self, message: &ToHost) {
         if let Some(link) = &mut self.link {
             link.push(message);
         }
@@ -298,124 +295,6 @@ impl Actor {
         }
         self.link = Some(link);
     }
-
-    fn take_message(&mut self, message: FromHost) {
-        match message {
-            FromHost::Record(record) => self.take_record(record),
-            FromHost::Synced { turn_max } => {
-                let boot = self.link.as_ref().map(|link| link.boot.clone()).unwrap_or_default();
-                self.reports.push_back(Report::Synced { boot, turn_max: Turn(turn_max) });
-                self.clear_leftovers();
-            }
-            FromHost::Postponed { attempt, reason } => {
-                tracing::warn!(%reason, attempt.id = %attempt, "the host cannot start a command now");
-                self.postponed.insert(attempt);
-                self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_PAUSE);
-            }
-            FromHost::Conflict { attempt, run } => {
-                if let Some(prepared) = self.unconfirmed.remove(&attempt) {
-                    self.clear(vec![(attempt, prepared.stage)]);
-                }
-                let message = "the host has a record of this attempt that was launched from another spec".into();
-                self.reports.push_back(Report::Conflict { attempt: AttemptId(attempt), run: RunKey(run), message });
-            }
-            FromHost::Welcome { .. } => {}
-            FromHost::Refused { reason } => tracing::error!(%reason, "the host of local commands refuses to work"),
-        }
-    }
-
-    fn take_record(&mut self, record: Record) {
-        if let Some(prepared) = self.unconfirmed.remove(&record.attempt)
-            && prepared.stage != record.stage
-        {
-            // Another client's launch, or a cancel, took the claim.
-            self.clear(vec![(record.attempt, prepared.stage)]);
-        }
-        let (attempt, run) = (AttemptId(record.attempt), RunKey(record.run));
-        match record.state {
-            State::Started { pid, at_us } => {
-                self.known.insert(record.attempt, record.stage);
-                self.reports.push_back(Report::Started { attempt, run, pid, at: timestamp(at_us) });
-            }
-            State::Gone { .. } if self.acknowledged.set.contains(&record.attempt) => {
-                if !record.acknowledged {
-                    self.push(&ToHost::Acknowledge { attempts: vec![record.attempt] });
-                }
-            }
-            State::Gone { at_us, end, usage: used } => {
-                self.cancels.remove(&record.attempt);
-                if !record.acknowledged {
-                    self.known.insert(record.attempt, record.stage);
-                }
-                let report = move |outcome, output| Report::Finished {
-                    attempt,
-                    run,
-                    at: timestamp(at_us),
-                    outcome,
-                    usage: usage(used),
-                    output,
-                };
-                self.collect(&record.attempt, record.stage, end, report);
-            }
-        }
-    }
-
-    /// Reads the output. Most commands write none, so only a file that is there is worth a blocking job.
-    fn collect(
-        &mut self,
-        attempt: &Uuid,
-        stage: u32,
-        end: End,
-        report: impl FnOnce(AttemptOutcome, Option<gridflow_core::Output>) -> Report + Send + 'static,
-    ) {
-        let path = scratch_dir(&self.config.state_dir, *attempt, stage).join(OUTPUT_FILE);
-        match output::open(&path) {
-            Ok(None) => self.reports.push_back(report(outcome(end), None)),
-            Ok(Some(file)) => {
-                let bytes_max = self.config.output_bytes_max;
-                self.jobs.spawn_blocking(move || {
-                    let (outcome, output) = with_output(end, output::read(&file, bytes_max));
-                    Done::Reported(report(outcome, output))
-                });
-            }
-            Err(error) => {
-                let left = output::Left::Invalid(format!("cannot open the output in `$GRIDFLOW_OUTPUT`: {error}"));
-                let (outcome, output) = with_output(end, left);
-                self.reports.push_back(report(outcome, output));
-            }
-        }
-    }
-
-    fn clear(&mut self, stages: Vec<(Uuid, u32)>) {
-        if stages.is_empty() {
-            return;
-        }
-        let scratch = self.scratch.clone();
-        self.jobs.spawn_blocking(move || {
-            for (attempt, stage) in stages {
-                if let Err(error) = scratch.clear(attempt, stage) {
-                    tracing::warn!(%error, attempt.id = %attempt, "cannot remove a working directory");
-                }
-            }
-            Done::Cleared
-        });
-    }
-
-    fn clear_leftovers(&mut self) {
-        if std::mem::replace(&mut self.leftovers_cleared, true) {
-            return;
-        }
-        let open: HashSet<Uuid> = self.known.keys().chain(self.unconfirmed.keys()).copied().collect();
-        let scratch = self.scratch.clone();
-        self.jobs.spawn_blocking(move || {
-            match scratch.clear_leftovers(|attempt| open.contains(&attempt)) {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "removed old working directories"),
-                Err(error) => tracing::warn!(%error, "cannot remove old working directories"),
-            }
-            Done::Cleared
-        });
-    }
 }
 
 /// A command that no frame can hold becomes one that never starts and says so.
@@ -435,17 +314,6 @@ fn launch_frame(command: Command) -> Vec<u8> {
         wire::encode(&mut frame, &ToHost::Launch(Box::new(Command { unfit, ..bare }))).expect("nothing in it is large");
     }
     frame
-}
-
-/// An output that cannot be used makes a failure of a success, and nothing worse of a failure.
-fn with_output(end: End, left: output::Left) -> (AttemptOutcome, Option<gridflow_core::Output>) {
-    match (outcome(end), left) {
-        (AttemptOutcome::Exited { code: 0 }, output::Left::Invalid(message)) => {
-            (AttemptOutcome::OutputInvalid { message }, None)
-        }
-        (outcome, output::Left::Json(output)) => (outcome, Some(output)),
-        (outcome, output::Left::Nothing | output::Left::Invalid(_)) => (outcome, None),
-    }
 }
 
 impl Acknowledged {

@@ -1,6 +1,7 @@
 //! The scheduler's side: finds or starts the host, prepares what commands need, and reads what they left.
 
 mod actor;
+mod collecting;
 mod link;
 mod outcome;
 
@@ -40,7 +41,7 @@ impl Config {
             node,
             environment: BTreeMap::new(),
             output_bytes_max: 1 << 20,
-            host_linger: Duration::from_secs(60),
+            host_linger: Duration::from_secs(5),
         }
     }
 }

@@ -6,6 +6,8 @@
 
 mod attempts;
 mod cgroup;
+mod children;
+mod claims;
 mod clock;
 mod connection;
 mod daemon;

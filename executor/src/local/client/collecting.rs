@@ -1,0 +1,149 @@
+//! What the host says, and what commands left: records become reports.
+
+use std::collections::HashSet;
+
+use gridflow_core::{AttemptId, AttemptOutcome, Output, RunKey, Turn};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        layout::{OUTPUT_FILE, scratch_dir},
+        output,
+        report::Report,
+        wire::{End, FromHost, Record, State, ToHost},
+    },
+    actor::{Actor, Done, RETRY_PAUSE},
+    outcome::{outcome, timestamp, usage},
+};
+
+impl Actor {
+    pub(super) fn take_message(&mut self, message: FromHost) {
+        match message {
+            FromHost::Record(record) => self.take_record(record),
+            FromHost::Synced { turn_max } => {
+                let boot = self.link.as_ref().map(|link| link.boot.clone()).unwrap_or_default();
+                self.reports.push_back(Report::Synced { boot, turn_max: Turn(turn_max) });
+                self.clear_leftovers();
+            }
+            FromHost::Postponed { attempt, reason } => {
+                tracing::warn!(%reason, attempt.id = %attempt, "the host cannot start a command now");
+                self.postponed.insert(attempt);
+                self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_PAUSE);
+            }
+            FromHost::Conflict { attempt, run } => {
+                if let Some(prepared) = self.unconfirmed.remove(&attempt) {
+                    self.clear(vec![(attempt, prepared.stage)]);
+                }
+                let message = "the host has a record of this attempt that was launched from another spec".into();
+                self.reports.push_back(Report::Conflict { attempt: AttemptId(attempt), run: RunKey(run), message });
+            }
+            FromHost::Welcome { .. } => {}
+            FromHost::Refused { reason } => tracing::error!(%reason, "the host of local commands refuses to work"),
+        }
+    }
+
+    fn take_record(&mut self, record: Record) {
+        if let Some(prepared) = self.unconfirmed.remove(&record.attempt)
+            && prepared.stage != record.stage
+        {
+            // Another client's launch, or a cancel, took the claim.
+            self.clear(vec![(record.attempt, prepared.stage)]);
+        }
+        let (attempt, run) = (AttemptId(record.attempt), RunKey(record.run));
+        match record.state {
+            State::Started { pid, at_us } => {
+                self.known.insert(record.attempt, record.stage);
+                self.reports.push_back(Report::Started { attempt, run, pid, at: timestamp(at_us) });
+            }
+            State::Gone { .. } if self.acknowledged.set.contains(&record.attempt) => {
+                if !record.acknowledged {
+                    self.push(&ToHost::Acknowledge { attempts: vec![record.attempt] });
+                }
+            }
+            State::Gone { at_us, end, usage: used } => {
+                self.cancels.remove(&record.attempt);
+                if !record.acknowledged {
+                    self.known.insert(record.attempt, record.stage);
+                }
+                let report = move |outcome, output| Report::Finished {
+                    attempt,
+                    run,
+                    at: timestamp(at_us),
+                    outcome,
+                    usage: usage(used),
+                    output,
+                };
+                self.collect(&record.attempt, record.stage, end, report);
+            }
+        }
+    }
+
+    /// Reads the output. Most commands write none, so only a file that is there is worth a blocking job.
+    fn collect(
+        &mut self,
+        attempt: &Uuid,
+        stage: u32,
+        end: End,
+        report: impl FnOnce(AttemptOutcome, Option<Output>) -> Report + Send + 'static,
+    ) {
+        let path = scratch_dir(&self.config.state_dir, *attempt, stage).join(OUTPUT_FILE);
+        match output::open(&path) {
+            Ok(None) => self.reports.push_back(report(outcome(end), None)),
+            Ok(Some(file)) => {
+                let bytes_max = self.config.output_bytes_max;
+                self.jobs.spawn_blocking(move || {
+                    let (outcome, output) = with_output(end, output::read(&file, bytes_max));
+                    Done::Reported(report(outcome, output))
+                });
+            }
+            Err(error) => {
+                let left = output::Left::Invalid(format!("cannot open the output in `$GRIDFLOW_OUTPUT`: {error}"));
+                let (outcome, output) = with_output(end, left);
+                self.reports.push_back(report(outcome, output));
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self, stages: Vec<(Uuid, u32)>) {
+        if stages.is_empty() {
+            return;
+        }
+        let scratch = self.scratch.clone();
+        self.jobs.spawn_blocking(move || {
+            for (attempt, stage) in stages {
+                if let Err(error) = scratch.clear(attempt, stage) {
+                    tracing::warn!(%error, attempt.id = %attempt, "cannot remove a working directory");
+                }
+            }
+            Done::Cleared
+        });
+    }
+
+    fn clear_leftovers(&mut self) {
+        if std::mem::replace(&mut self.leftovers_cleared, true) {
+            return;
+        }
+        let open: HashSet<Uuid> = self.known.keys().chain(self.unconfirmed.keys()).copied().collect();
+        let scratch = self.scratch.clone();
+        self.jobs.spawn_blocking(move || {
+            match scratch.clear_leftovers(|attempt| open.contains(&attempt)) {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "removed old working directories"),
+                Err(error) => tracing::warn!(%error, "cannot remove old working directories"),
+            }
+            Done::Cleared
+        });
+    }
+}
+
+/// An output that cannot be used makes a failure of a success, and nothing worse of a failure.
+fn with_output(end: End, left: output::Left) -> (AttemptOutcome, Option<Output>) {
+    match (outcome(end), left) {
+        (AttemptOutcome::Exited { code: 0 }, output::Left::Invalid(message)) => {
+            (AttemptOutcome::OutputInvalid { message }, None)
+        }
+        (outcome, output::Left::Json(output)) => (outcome, Some(output)),
+        (outcome, output::Left::Nothing | output::Left::Invalid(_)) => (outcome, None),
+    }
+}
