@@ -152,6 +152,16 @@ fn a_file_with_bad_rows_is_rejected_with_the_reason_beside_it() {
 }
 
 #[test]
+fn a_check_that_failed_itself_is_a_reason_too() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ingest = drop_file(root.path(), "weather.csv", b"anything");
+    assert_eq!(ingest.task("reject"), 0, "{}", ingest.log);
+    let reason = fs::read(root.path().join("rejected/weather.csv.reason.json")).unwrap();
+    let reason: Value = serde_json::from_slice(&reason).unwrap();
+    assert_eq!(reason["reason"], json!({"summary": "the check itself failed; its log says why", "errors": []}));
+}
+
+#[test]
 fn a_result_with_gaps_goes_into_quarantine_and_what_was_published_stays() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();

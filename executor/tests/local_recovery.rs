@@ -276,6 +276,58 @@ async fn a_state_directory_with_a_very_long_path_works() {
     drop(client);
 }
 
+#[tokio::test]
+async fn a_relative_state_directory_works() {
+    let mut bench = Bench::new();
+    let up: std::path::PathBuf = std::env::current_dir().unwrap().iter().skip(1).map(|_| "..").collect();
+    bench.config.state_dir = up.join(bench.dir.path().strip_prefix("/").unwrap());
+    let mut client = bench.client().await;
+    let done = client.run(sh("cat $GRIDFLOW_CONTEXT > $GRIDFLOW_OUTPUT")).await;
+    assert_eq!(done.outcome, AttemptOutcome::Exited { code: 0 });
+    assert!(done.output.is_some());
+}
+
+/// A disk of its own, which only root can make.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(dir: &std::path::Path) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m,mode=711", "none"]).arg(dir);
+        mount.output().is_ok_and(|output| output.status.success()).then(|| Self(dir.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn commands_wait_while_the_disk_is_full_and_none_fails_for_it() {
+    let bench = Bench::new();
+    let Some(_disk) = SmallDisk::mount(bench.dir.path()) else { return };
+    let mut client = bench.client().await;
+    let running = until_told(&bench, "go", "exit 3");
+    client.handle.launch(vec![running.clone()]).await.unwrap();
+    client.start_of(running.attempt).await;
+    // A command fills it; its own writes fail.
+    let filling = sh("cat /dev/zero");
+    assert_ne!(client.run(filling.clone()).await.outcome, AttemptOutcome::Exited { code: 0 });
+    let waiting: Vec<_> = (0..20).map(|_| launch(&["true"])).collect();
+    client.handle.launch(waiting.clone()).await.unwrap();
+    // Long enough for a second try.
+    let any_end = client.until("an end", |client| waiting.iter().any(|one| client.finished.contains_key(&one.attempt)));
+    assert!(tokio::time::timeout(Duration::from_millis(1500), any_end).await.is_err());
+    std::fs::remove_file(gridflow_executor::local::log_path(bench.dir.path(), filling.attempt)).unwrap();
+    for launch in &waiting {
+        assert_eq!(client.end_of(launch.attempt).await.outcome, AttemptOutcome::Exited { code: 0 });
+    }
+    tell(&bench, "go");
+    assert_eq!(client.end_of(running.attempt).await.outcome, AttemptOutcome::Exited { code: 3 });
+}
+
 fn say(stream: &mut UnixStream, message: &serde_json::Value) {
     let body = serde_json::to_vec(message).unwrap();
     stream.write_all(&u32::try_from(body.len()).unwrap().to_le_bytes()).unwrap();

@@ -80,7 +80,10 @@ impl LocalExecutor {
     /// died is replaced, and what it has on record is reported again. Ends when the last handle is dropped; commands
     /// and host go on.
     pub async fn connect_or_start(config: Config) -> Result<(Handle, mpsc::Receiver<Report>), Error> {
-        let config = Config { environment: environment::allowed(&config.environment), ..config };
+        // The host and its commands work elsewhere.
+        let state_dir = std::path::absolute(&config.state_dir)
+            .map_err(|source| Error::StateDir { dir: config.state_dir.clone(), source })?;
+        let config = Config { state_dir, environment: environment::allowed(&config.environment), ..config };
         let link = link::connect_or_start(&config).await?;
         let scratch = Scratch::open(&config.state_dir)
             .map_err(|source| Error::StateDir { dir: config.state_dir.clone(), source })?;
