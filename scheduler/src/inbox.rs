@@ -57,6 +57,7 @@ async fn decide_events(lead: &mut Lead, input: &mut Input) -> Result<bool, Error
 
 async fn open(lead: &mut Lead, letter: Letter, input: &mut Input) -> Result<(), Error> {
     match letter.item {
+        Item::RunQueued(run) if lead.shared.quarantine.holds(run.key) => {}
         Item::RunQueued(run) => input.events.push(Event::RunQueued(run)),
         Item::Command(command) => input.events.extend(asked(lead, command).await?),
         Item::EventsReceived { dag } => _ = lead.dags_with_events.insert(dag),

@@ -192,6 +192,8 @@ impl Lead {
 
     fn take_report(&mut self, report: Report) -> Result<(), Error> {
         match report {
+            // Not to be acknowledged: what it left is still wanted when the run is taken up again.
+            Report::Started { run, .. } | Report::Finished { run, .. } if self.shared.quarantine.holds(run) => {}
             Report::Synced { turn_max, .. } => return self.host_synced(turn_max),
             Report::Started { attempt, run, pid, at } => {
                 self.unmentioned.remove(&attempt);

@@ -24,6 +24,9 @@ pub(crate) async fn keep_leading(shared: Arc<Shared>, shutdown: CancellationToke
             Ok(()) => pause = PAUSE_MIN,
             Err(error @ (Error::DatabaseBehind { .. } | Error::StateDir { .. })) => return Err(error),
             Err(error) => {
+                if let Error::Panicked { run: Some(run), message } = &error {
+                    shared.quarantine.set_aside(*run, format!("a decision about it panicked: {message}"));
+                }
                 tracing::warn!("leadership ended, everything is read again: {}", chain(&error));
                 let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -37,11 +40,11 @@ async fn one_term(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<
     let Some(leader) = win(shared, shutdown).await? else { return Ok(()) };
     let term = shutdown.child_token();
     let lead = restore(shared, leader).await?;
-    let triggers = shared.start_triggers(&lead, term.clone());
+    let companions = shared.start_companions(&lead, term.clone());
     let ended = lead.run(shutdown).await;
-    // Triggers belong to the leader: they end with the term, before another one begins.
+    // They belong to the leader: they end with the term, before another one begins.
     term.cancel();
-    triggers.wait().await;
+    companions.wait().await;
     ended
 }
 

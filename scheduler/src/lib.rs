@@ -24,10 +24,12 @@ mod memory;
 mod node;
 mod prepare;
 mod publish;
+mod quarantine;
 mod restore;
 mod shared;
 pub mod trigger;
 mod turn;
+mod upkeep;
 mod version;
 
 use std::{sync::Arc, time::Duration};
@@ -80,6 +82,7 @@ pub async fn run(
         waker,
         snapshots,
         wanted: shared::no_triggers(),
+        quarantine: quarantine::Quarantine::default(),
     });
     let parts = TaskTracker::new();
     let end = shutdown.child_token();

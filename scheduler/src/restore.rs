@@ -7,12 +7,16 @@ use std::{
 
 use chrono::Utc;
 use gridflow_core::{
-    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, RecoveryRows, World, WorldConfig,
-    recover,
+    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, RecoveryRows, RunKey, World,
+    WorldConfig, recover,
 };
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local::{LocalExecutor, boot_identity};
-use gridflow_store::{Leader, Reader, dag, dag_version, recovery, run, xcom};
+use gridflow_store::{
+    Leader, Reader, dag, dag_version,
+    node::{self, Node},
+    recovery, run, xcom,
+};
 
 use crate::{
     Error, Shared,
@@ -27,7 +31,9 @@ type Definitions = HashMap<DagVersionId, Result<Arc<Dag>, String>>;
 
 /// Reads everything that is unfinished and connects to this node's host.
 pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<Lead, Error> {
-    let rows = recovery::read(&mut leader, recovery::Limits::default()).await?;
+    let mut rows = recovery::read(&mut leader, recovery::Limits::default()).await?;
+    rows.runs.retain(|row| !shared.quarantine.holds(row.run.key));
+    rows.queued.retain(|run| !shared.quarantine.holds(run.key));
     let mut reader = shared.database.reader().await?;
     for (run, wrong) in &rows.quarantined {
         tracing::error!(dag_run.key = %run, "a run is set aside, because a row of it can't be read: {wrong}");
@@ -85,14 +91,19 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     };
     let config = WorldConfig {
         parallelism: shared.config.parallelism,
-        binding: Some(binding),
+        binding: Some(binding.clone()),
         losses_max: shared.config.losses_max,
         ..WorldConfig::default()
     };
     let (world, recovered): (World, _) = recover(core_rows, config, Utc::now());
-    for (run, reason) in world.quarantined() {
+    let aside: Vec<(RunKey, String)> =
+        world.quarantined().map(|(run, reason)| (run, reason.to_owned())).chain(shared.quarantine.all()).collect();
+    for (run, reason) in &aside {
         tracing::error!(dag_run.key = %run, "a run is set aside: {reason}");
     }
+    run::explain(&mut leader, &aside).await?;
+    let me = Node { binding: binding.clone(), hostname: hostname(), turn_highest: leader.turn(), seen_at: Utc::now() };
+    node::report(&mut reader, &me).await?;
     tracing::info!(epoch = %leader.epoch(), turn = %leader.turn(), runs = world.active_runs(), "leading");
     let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executor, reports));
     lead.published = published;
@@ -184,4 +195,8 @@ fn dags_of(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<LoadedDag>> {
         FileState::Dag(loaded) => Some(loaded),
         FileState::Broken(_) | FileState::Ignored => None,
     })
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }

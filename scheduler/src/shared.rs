@@ -15,7 +15,9 @@ use crate::{
     Config, Signals,
     bundle::Snapshot,
     lead::Lead,
+    quarantine::Quarantine,
     trigger::file::{FileTriggers, Wanted},
+    upkeep,
 };
 
 /// Shared by the scheduler's parts for as long as it runs.
@@ -31,6 +33,7 @@ pub(crate) struct Shared {
     pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     /// The file triggers that there should be.
     pub wanted: watch::Sender<Arc<Wanted>>,
+    pub quarantine: Quarantine,
 }
 
 impl Shared {
@@ -56,8 +59,8 @@ impl Shared {
         });
     }
 
-    /// The triggers of a term: they run only where the leader is.
-    pub fn start_triggers(&self, lead: &Lead, term: CancellationToken) -> TaskTracker {
+    /// Triggers and upkeep of a term: they run only where the leader is.
+    pub fn start_companions(&self, lead: &Lead, term: CancellationToken) -> TaskTracker {
         lead.triggers_changed();
         let triggers = FileTriggers {
             root: self.config.dags.clone(),
@@ -66,7 +69,8 @@ impl Shared {
             received: Arc::clone(&self.signals.inbox),
         };
         let tracker = TaskTracker::new();
-        tracker.spawn(triggers.run(term));
+        tracker.spawn(triggers.run(term.clone()));
+        tracker.spawn(term.run_until_cancelled_owned(upkeep::keep_tidy(self.database.clone())));
         tracker.close();
         tracker
     }

@@ -13,6 +13,7 @@ use crate::{
     Error, Inconsistency,
     decode::Row,
     error::expect_rows,
+    leader::Leader,
     text::{clean, cleaned},
 };
 
@@ -188,6 +189,24 @@ pub async fn newest_finished(
         Ok((at.dag_id(&dag_id)?, FinishedRunRow { run: RunKey(id), run_after, state: at.run_state(&state)? }))
     };
     rows.into_iter().map(|row| decode(row.dag_id, row.id, row.run_after, row.state)).collect()
+}
+
+/// Says why nothing is decided about some unfinished runs, for people to see. On an error the leader is poisoned.
+pub async fn explain(leader: &mut Leader, reasons: &[(RunKey, String)]) -> Result<(), Error> {
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let mut fenced = leader.begin().await?;
+    sqlx::query!(
+        "UPDATE dag_run AS r SET reason = t.reason
+         FROM unnest($1::uuid[], $2::text[]) AS t (id, reason)
+         WHERE r.id = t.id AND r.state IN ('queued', 'running')",
+        &reasons.iter().map(|(run, _)| run.0).collect::<Vec<_>>(),
+        &reasons.iter().map(|(_, reason)| clean(reason).into_owned()).collect::<Vec<_>>(),
+    )
+    .execute(&mut *fenced)
+    .await?;
+    fenced.commit().await
 }
 
 /// Inserts the runs that a turn creates, in the state that it leaves them in.
