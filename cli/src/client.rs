@@ -119,6 +119,12 @@ impl Client {
         Ok(all)
     }
 
+    /// Reads an answer to its end, which comes when what it tells of has ended.
+    pub async fn wait(&self, path: Path<'_>, query: &[(&str, String)]) -> Result<()> {
+        let response = self.checked(self.request(Method::GET, path).query(query)).await?;
+        response.bytes().await.map_err(|error| self.unreachable(&error)).map(drop)
+    }
+
     /// A log from where `token` left off: one JSON object a line, and the token to go on with.
     pub async fn log(&self, path: Path<'_>, query: &[(&str, String)]) -> Result<(String, Option<String>)> {
         let request = self.request(Method::GET, path).query(query).header("accept", "application/x-ndjson");
@@ -171,7 +177,7 @@ impl Client {
 
     fn refused(&self, status: StatusCode, body: &str) -> Failure {
         let detail = detail(body);
-        if status == StatusCode::UNAUTHORIZED {
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
             return Failure::user(format!("`{}` does not accept the API token", self.server())).help(
                 "set `GRIDFLOW_TOKEN`, or name the server's state directory with `--state-dir DIR` or `GRIDFLOW_STATE_DIR`",
             );

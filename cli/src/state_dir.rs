@@ -5,6 +5,8 @@ use std::{
     io::{Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -17,6 +19,9 @@ use crate::failure::{Failure, Result};
 
 /// Bytes of randomness in a token: beyond guessing.
 const TOKEN_BYTES: usize = 32;
+
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Where a role keeps its files.
 #[derive(Debug, Clone, clap::Args)]
@@ -97,7 +102,7 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(|error| failed(&error))?;
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| match errno {
+        let mut lock = lock_soon(file).map_err(|(file, errno)| match errno {
             Errno::EWOULDBLOCK => self.in_use(file),
             other => failed(&other),
         })?;
@@ -144,6 +149,18 @@ impl StateDir {
                 .because(&error)
                 .help("run as the user who started the server, or set `GRIDFLOW_TOKEN`")),
         }
+    }
+}
+
+/// A process that was just killed may hold its lock for a moment longer.
+fn lock_soon(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((again, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file = again,
+            locked => return locked,
+        }
+        thread::sleep(LOCK_RETRY);
     }
 }
 

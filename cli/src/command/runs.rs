@@ -14,9 +14,12 @@ use crate::{
     output::{self, OutputArgs, cell},
 };
 
-/// Between two looks at a run that is waited for: soon at first, since many runs are short.
-const LOOK_FIRST: Duration = Duration::from_millis(50);
-const LOOK_MAX: Duration = Duration::from_secs(1);
+/// How often a server that is asked to wait shows that it is still there, in seconds.
+const SIGN_OF_LIFE: &str = "5";
+/// Before a look at a run after the server went away in the middle of a wait.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a server may be away while somebody waits: it may be restarting.
+const AWAY_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -133,9 +136,8 @@ async fn trigger(args: &Trigger) -> Result<ExitCode> {
     }
     let mut run = client.post(&["dags", &args.dag, "dagRuns"], &body).await?;
     if args.wait {
-        let run_id = cell(&run, "dag_run_id");
-        say(format!("run `{run_id}` started; waiting for its end"));
-        run = ended(&client, &args.dag, &run_id, None).await?;
+        say(format!("run `{}` started; waiting for its end", cell(&run, "dag_run_id")));
+        run = ended(&client, run, None).await?;
     }
     output::answer(args.output.output, &run, || one(&run))?;
     Ok(if args.wait { exit_code(&run) } else { ExitCode::SUCCESS })
@@ -167,7 +169,9 @@ async fn show(args: &One) -> Result<ExitCode> {
 
 async fn wait(args: &Wait) -> Result<ExitCode> {
     let Wait { run: one_run, timeout } = args;
-    let run = ended(&one_run.server.client()?, &one_run.dag, &one_run.run, *timeout).await?;
+    let client = one_run.server.client()?;
+    let run = client.get(&["dags", &one_run.dag, "dagRuns", &one_run.run], &[]).await?;
+    let run = ended(&client, run, *timeout).await?;
     output::answer(one_run.output.output, &run, || one(&run))?;
     Ok(exit_code(&run))
 }
@@ -179,23 +183,34 @@ async fn cancel(args: &One) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The run, once it has ended.
-async fn ended(client: &Client, dag: &str, run_id: &str, timeout: Option<Duration>) -> Result<Value> {
+/// The run, once it has ended. A server that restarts meanwhile is waited for as well.
+async fn ended(client: &Client, mut run: Value, timeout: Option<Duration>) -> Result<Value> {
+    let (dag, run_id) = (cell(&run, "dag_id"), cell(&run, "dag_run_id"));
+    let path = ["dags", &dag, "dagRuns", &run_id];
+    let (wait_path, wait_query) = ([&path[..], &["wait"]].concat(), [("interval", SIGN_OF_LIFE.to_owned())]);
     let started = Instant::now();
-    let mut pause = LOOK_FIRST;
-    loop {
-        let run = client.get(&["dags", dag, "dagRuns", run_id], &[]).await?;
-        let state = cell(&run, "state");
-        if ["success", "failed"].contains(&state.as_str()) {
-            return Ok(run);
-        }
-        if timeout.is_some_and(|timeout| timeout <= started.elapsed()) {
+    let mut last_seen = Instant::now();
+    while !["success", "failed"].contains(&cell(&run, "state").as_str()) {
+        let left = timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(started.elapsed()));
+        if left.is_zero() {
+            let state = cell(&run, "state");
             return Err(Failure::user(format!("run `{run_id}` is still `{state}`"))
                 .help(format!("it goes on; `gridflow tasks list {dag} {run_id}` shows where it is")));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOOK_MAX);
+        let waiting = client.wait(&wait_path, &wait_query);
+        if let Ok(Err(_)) = tokio::time::timeout(left, waiting).await {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        match client.get(&path, &[]).await {
+            Ok(found) => {
+                run = found;
+                last_seen = Instant::now();
+            }
+            Err(failure) if AWAY_MAX < last_seen.elapsed() => return Err(failure),
+            Err(_) => {}
+        }
     }
+    Ok(run)
 }
 
 fn exit_code(run: &Value) -> ExitCode {

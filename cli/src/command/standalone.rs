@@ -9,6 +9,7 @@ use std::{
 
 use gridflow_executor::local::log_path;
 use gridflow_scheduler::Signals;
+use gridflow_store::{Database, api::attempt::running_count};
 use gridflow_web::{LogPlace, Server, Token, Wake};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,8 @@ pub struct Args {
 
 /// For threads that read a file or a folder when the roles have ended.
 const ROLES_GRACE: Duration = Duration::from_secs(5);
+/// The farewell is a courtesy: a database that hangs must not hold up the end.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the roles of the process are made of.
 struct Setup {
@@ -111,6 +114,7 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
         return Ok(());
     };
     let signals = Signals::default();
+    let farewell = database.clone();
     let config = gridflow_web::Config {
         address: setup.address,
         token: setup.token,
@@ -158,7 +162,19 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
     while let Some(ended) = roles.join_next().await {
         result = result.and(finished(ended));
     }
+    if let Ok(Some(running)) = tokio::time::timeout(FAREWELL_WITHIN, running_tasks(&farewell)).await {
+        say(running);
+    }
     result
+}
+
+/// What goes on without us, so that nobody takes it for stopped.
+async fn running_tasks(database: &Database) -> Option<String> {
+    let running = running_count(&mut *database.reader().await.ok()?).await.ok()?;
+    (0 < running).then(|| {
+        let tasks = if running == 1 { "1 task goes on".to_owned() } else { format!("{running} tasks go on") };
+        format!("{tasks}; the next start collects the results (`gridflow runs cancel DAG RUN` then ends a run)")
+    })
 }
 
 fn finished(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The program as people and scripts meet it: its texts, exit codes, files and processes.
 
+mod client;
 mod help;
 mod program;
 mod standalone;

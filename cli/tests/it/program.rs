@@ -6,7 +6,10 @@ use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -66,6 +69,7 @@ pub fn run(command: &mut Command) -> Said {
 pub struct Site {
     folder: TempDir,
     run_as: RunAs,
+    port: String,
 }
 
 impl Site {
@@ -74,7 +78,7 @@ impl Site {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
         fs::copy(env!("CARGO_BIN_EXE_gridflow"), folder.path().join("gridflow")).expect("a copy of the program");
         fs::create_dir(folder.path().join("dags")).expect("folder");
-        let site = Self { folder, run_as };
+        let site = Self { folder, run_as, port: "0".to_owned() };
         fs::create_dir(site.state_dir()).expect("folder");
         if let Some(user) = site.user() {
             std::os::unix::fs::chown(site.state_dir(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))
@@ -91,6 +95,18 @@ impl Site {
         self.folder.path().join("dags")
     }
 
+    /// A folder that tasks may write to.
+    pub fn shared(&self) -> PathBuf {
+        let folder = self.folder.path().join("shared");
+        fs::create_dir_all(&folder).expect("folder");
+        folder
+    }
+
+    /// From now on this port instead of a free one.
+    pub fn listen_on(&mut self, port: &str) {
+        port.clone_into(&mut self.port);
+    }
+
     /// `gridflow standalone` of this site, as its user.
     pub fn standalone(&self) -> Command {
         self.standalone_in(&self.state_dir())
@@ -99,7 +115,7 @@ impl Site {
     /// The same with its state somewhere else.
     pub fn standalone_in(&self, state_dir: &Path) -> Command {
         let mut command = clean(Command::new(self.folder.path().join("gridflow")));
-        command.args(["standalone", "--port", "0", "--dags"]).arg(self.dags()).arg("--state-dir").arg(state_dir);
+        command.args(["standalone", "--port", &self.port, "--dags"]).arg(self.dags()).arg("--state-dir").arg(state_dir);
         if let Some(user) = self.user() {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
@@ -137,7 +153,8 @@ impl Drop for Site {
 pub struct Running {
     child: Child,
     stdout: Receiver<String>,
-    stderr: thread::JoinHandle<String>,
+    stderr: Arc<Mutex<String>>,
+    stderr_reader: Option<thread::JoinHandle<()>>,
 }
 
 impl Running {
@@ -147,8 +164,12 @@ impl Running {
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
         let errors = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let stderr = thread::spawn(move || errors.map_while(Result::ok).map(|line| line + "\n").collect());
-        Self { child, stdout, stderr }
+        let stderr = Arc::<Mutex<String>>::default();
+        let stderr_reader = thread::spawn({
+            let stderr = Arc::clone(&stderr);
+            move || errors.map_while(Result::ok).for_each(|line| *stderr.lock().unwrap() += &(line + "\n"))
+        });
+        Self { child, stdout, stderr, stderr_reader: Some(stderr_reader) }
     }
 
     pub fn pid(&self) -> Pid {
@@ -162,10 +183,14 @@ impl Running {
             Ok(line) => line,
             Err(error) => {
                 let _ = self.child.kill();
-                let stderr = std::mem::replace(&mut self.stderr, thread::spawn(String::new));
-                panic!("no line on stdout ({error}); stderr:\n{}", stderr.join().unwrap_or_default());
+                panic!("no line on stdout ({error}); stderr:\n{}", self.stderr());
             }
         }
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -183,8 +208,10 @@ impl Running {
             assert!(Instant::now() < deadline, "it does not end");
             thread::sleep(Duration::from_millis(10));
         };
-        let stderr = std::mem::replace(&mut self.stderr, thread::spawn(String::new));
-        (status.code(), stderr.join().expect("the reader does not panic"))
+        if let Some(reader) = self.stderr_reader.take() {
+            reader.join().expect("the reader does not panic");
+        }
+        (status.code(), self.stderr())
     }
 }
 

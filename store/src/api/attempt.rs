@@ -94,3 +94,9 @@ pub async fn state(conn: &mut PgConnection, run: RunKey, attempt: AttemptId) -> 
     let row = sqlx::query(statement).bind(run.0).bind(attempt.0).fetch_optional(conn).await?;
     Ok(row.map(|row| read::named(&row, "state", AttemptState::parse)).transpose()?)
 }
+
+/// Commands that run now, on all nodes.
+pub async fn running_count(conn: &mut PgConnection) -> Result<i64, Error> {
+    let statement = "SELECT count(*) FROM attempt WHERE is_open AND state <> 'queued'";
+    Ok(sqlx::query_scalar(statement).fetch_one(conn).await?)
+}
