@@ -28,7 +28,8 @@ async fn results_of_commands_that_ran_on_without_a_client_are_adopted() {
     let bench = Bench::new();
     let mut client = bench.client().await;
     let still = until_told(&bench, "go", "echo '\"late\"' > $GRIDFLOW_OUTPUT; exit 7");
-    let ended = sh("exit 8");
+    // A large output takes its time to be read, and is there before the host is said to be synced.
+    let ended = sh("printf '\"%0900000d\"' 1 > $GRIDFLOW_OUTPUT; exit 8");
     let committed = sh("exit 9");
     let all = vec![still.clone(), ended.clone(), committed.clone()];
     client.handle.launch(all).await.unwrap();
@@ -41,8 +42,7 @@ async fn results_of_commands_that_ran_on_without_a_client_are_adopted() {
     let mut client = bench.client().await;
     client.until("the full report", |client| client.synced == 1).await;
     assert_eq!(client.started.get(&still.attempt), Some(&pid));
-    // Its output may still be on its way.
-    assert_eq!(client.end_of(ended.attempt).await.outcome, AttemptOutcome::Exited { code: 8 });
+    assert_eq!(client.finished[&ended.attempt].outcome, AttemptOutcome::Exited { code: 8 });
     assert!(!client.finished.contains_key(&committed.attempt));
     tell(&bench, "go");
     let done = client.end_of(still.attempt).await;
@@ -225,10 +225,9 @@ async fn a_client_that_does_not_read_is_disconnected_and_stops_nobody() {
             "protocol": 1, "installation": bench.config.installation.0, "node": bench.config.node.0, "linger_ms": 200
         }}),
     );
-    // Every one of these is answered with a record of some 200 bytes.
+    // Every one of these is answered with a record of some 200 bytes: together more than the host buffers.
     let cancel = serde_json::json!({"attempt": Uuid::nil(), "run": Uuid::nil()});
-    let flood = serde_json::json!({"Cancel": {"attempts": vec![cancel; 30_000]}});
-    say(&mut slow, &flood);
+    let flood = serde_json::json!({"Cancel": {"attempts": vec![cancel; 80_000]}});
     say(&mut slow, &flood);
     assert_eq!(client.run(launch(&["true"])).await.outcome, AttemptOutcome::Exited { code: 0 });
     slow.set_read_timeout(Some(PATIENCE)).unwrap();

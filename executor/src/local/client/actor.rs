@@ -60,11 +60,28 @@ pub(super) struct Actor {
     pub(super) reports: VecDeque<Report>,
     pub(super) jobs: JoinSet<Done>,
     pub(super) leftovers_cleared: bool,
+    pub(super) sync: Sync,
 }
 
 pub(super) struct Prepared {
     frame: Vec<u8>,
     pub(super) stage: u32,
+}
+
+/// Outputs that are still being read when the host has told everything: their reports come first.
+#[derive(Default)]
+pub(super) struct Sync {
+    pub(super) told: Told,
+    pub(super) collecting: usize,
+    pub(super) report: Option<Report>,
+}
+
+/// Of a record: is it one of those that the host sends first?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Told {
+    #[default]
+    BeforeSync,
+    AfterSync,
 }
 
 /// The last ones, for repeating them.
@@ -80,7 +97,7 @@ pub(super) type Staged = Result<Command, Box<(Launch, std::io::Error)>>;
 pub(super) enum Done {
     Staged(Vec<Staged>),
     Connected(Box<Result<Link, super::Error>>),
-    Reported(Report),
+    Collected(Report, Told),
     Cleared,
 }
 
@@ -107,6 +124,7 @@ pub(super) async fn run(
         reports: VecDeque::new(),
         jobs: JoinSet::new(),
         leftovers_cleared: false,
+        sync: Sync::default(),
     };
     let mut received = Vec::new();
     let mut is_wanted = true;
@@ -219,7 +237,7 @@ impl Actor {
                     self.reconnect(RETRY_PAUSE);
                 }
             },
-            Done::Reported(report) => self.reports.push_back(report),
+            Done::Collected(report, told) => self.take_collected(report, told),
             Done::Cleared => {}
         }
     }
@@ -294,6 +312,7 @@ impl Actor {
             link.push_frame(&prepared.frame);
         }
         self.link = Some(link);
+        self.sync.told = Told::BeforeSync;
     }
 }
 

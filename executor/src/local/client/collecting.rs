@@ -13,7 +13,7 @@ use super::{
         report::Report,
         wire::{End, FromHost, Record, State, ToHost},
     },
-    actor::{Actor, Done, RETRY_PAUSE},
+    actor::{Actor, Done, RETRY_PAUSE, Told},
     outcome::{outcome, timestamp, usage},
 };
 
@@ -23,7 +23,9 @@ impl Actor {
             FromHost::Record(record) => self.take_record(record),
             FromHost::Synced { turn_max } => {
                 let boot = self.link.as_ref().map(|link| link.boot.clone()).unwrap_or_default();
-                self.reports.push_back(Report::Synced { boot, turn_max: Turn(turn_max) });
+                self.sync.told = Told::AfterSync;
+                self.sync.report = Some(Report::Synced { boot, turn_max: Turn(turn_max) });
+                self.report_sync();
                 self.clear_leftovers();
             }
             FromHost::Postponed { attempt, reason } => {
@@ -91,10 +93,11 @@ impl Actor {
         match output::open(&path) {
             Ok(None) => self.reports.push_back(report(outcome(end), None)),
             Ok(Some(file)) => {
-                let bytes_max = self.config.output_bytes_max;
+                let (bytes_max, told) = (self.config.output_bytes_max, self.sync.told);
+                self.sync.collecting += usize::from(told == Told::BeforeSync);
                 self.jobs.spawn_blocking(move || {
                     let (outcome, output) = with_output(end, output::read(&file, bytes_max));
-                    Done::Reported(report(outcome, output))
+                    Done::Collected(report(outcome, output), told)
                 });
             }
             Err(error) => {
@@ -102,6 +105,18 @@ impl Actor {
                 let (outcome, output) = with_output(end, left);
                 self.reports.push_back(report(outcome, output));
             }
+        }
+    }
+
+    pub(super) fn take_collected(&mut self, report: Report, told: Told) {
+        self.reports.push_back(report);
+        self.sync.collecting -= usize::from(told == Told::BeforeSync);
+        self.report_sync();
+    }
+
+    fn report_sync(&mut self) {
+        if self.sync.collecting == 0 {
+            self.reports.extend(self.sync.report.take());
         }
     }
 
