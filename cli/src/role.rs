@@ -1,6 +1,7 @@
 //! What the long-running roles have in common: their database, their scheduler, and how they end.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process,
 };
@@ -67,11 +68,15 @@ pub fn scheduler_config(dags: PathBuf, state_dir: &Path, settings: &Settings) ->
     config.parallelism = settings.parallelism.unwrap_or(config.parallelism);
     config.losses_max = settings.losses_max.unwrap_or(config.losses_max);
     config.heartbeat = settings.heartbeat.unwrap_or(config.heartbeat);
-    // A variable that is not UTF-8 is on nobody's allow-list.
-    config.environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    config.environment = environment();
     Ok(config)
+}
+
+/// The program's own environment. A variable that is not UTF-8 is on nobody's allow-list.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The program that is started again as host and operator.

@@ -2,6 +2,7 @@
 
 mod client;
 mod help;
+mod local_run;
 mod program;
 mod standalone;
 mod usage;

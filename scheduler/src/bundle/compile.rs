@@ -54,7 +54,7 @@ fn compile(path: &str, bytes: &[u8], files: &dyn Files) -> Result<LoadedDag, Vec
         Compilation { dag: None, diagnostics }
     });
     match dag {
-        Some(compiled) => Ok(LoadedDag { path: path.into(), compiled, warnings: diagnostics }),
+        Some(compiled) => Ok(LoadedDag { path: path.into(), compiled }),
         None => Err(diagnostics),
     }
 }

@@ -258,7 +258,7 @@ pub fn scan_once(dir: &Path) -> Listing {
     };
     let ignored = snapshot.files.iter().filter(|(_, state)| is_ignored(state)).map(|(path, _)| path.clone()).collect();
     let errors = change.import_errors.into_values().flat_map(|error| error.diagnostics);
-    let warnings = change.changed.iter().flat_map(|dag| dag.warnings.iter().cloned());
+    let warnings = change.changed.iter().flat_map(|dag| dag.compiled.warnings.iter().cloned());
     let mut diagnostics: Vec<_> = errors.chain(warnings).collect();
     for diagnostic in &mut diagnostics {
         diagnostic.file = dir.join(&*diagnostic.file).to_string_lossy().into();

@@ -29,8 +29,6 @@ pub struct LoadedDag {
     /// Relative to the root of the bundle.
     pub path: Arc<str>,
     pub compiled: Arc<CompiledDag>,
-    /// What its author should know although it works.
-    pub warnings: Vec<Diagnostic>,
 }
 
 impl LoadedDag {

@@ -64,7 +64,7 @@ impl Checked {
         match compile_file(path) {
             Ok(loaded) => {
                 self.dags += 1;
-                self.diagnostics.extend(loaded.warnings);
+                self.diagnostics.extend(loaded.compiled.warnings.iter().cloned());
             }
             Err(diagnostics) => self.diagnostics.extend(diagnostics),
         }
