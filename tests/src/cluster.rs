@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use gridflow_testkit::postgres::{Durability, Postgres};
 use tempfile::TempDir;
 
-use crate::Program;
+use crate::{Program, remains};
 
 /// One node: all its schedulers share its state directory, and with it its host.
 #[derive(Debug)]
@@ -72,17 +72,7 @@ fn durable_server() -> &'static Postgres {
 }
 
 impl Drop for Cluster {
-    /// Ends the node's host and what it still runs, so that nothing outlives the test.
     fn drop(&mut self) {
-        let dir = self.dir.path().display().to_string();
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            let belongs = |file: &str| {
-                std::fs::read(entry.path().join(file)).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&dir))
-            };
-            if pid != std::process::id().cast_signed() && (belongs("cmdline") || belongs("environ")) {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-            }
-        }
+        remains::end(self.dir.path());
     }
 }

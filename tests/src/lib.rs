@@ -5,8 +5,11 @@
 mod cluster;
 pub mod history;
 mod program;
+mod remains;
+mod standalone;
 mod wait;
 
 pub use cluster::Cluster;
 pub use program::{Program, gridflow};
+pub use standalone::{Installation, Standalone};
 pub use wait::wait_for;
