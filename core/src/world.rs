@@ -24,8 +24,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use crate::{
     attempt::NodeBinding,
     event::{Answer, Event},
-    hash::{FastMap, FastSet},
-    id::{DagId, DagVersionId, RunKey, TaskId, TaskInstanceKey, TaskNo, Timestamp},
+    hash::FastMap,
+    id::{DagId, DagVersionId, RunKey, TaskInstanceKey, TaskNo, Timestamp},
     plan::Plan,
     run::QueuedRun,
 };
@@ -92,11 +92,12 @@ struct Shared {
     dags: Vec<DagState>,
     dag_by_id: HashMap<DagId, DagIx>,
     versions: FastMap<DagVersionId, Version>,
-    /// Versions asked for in this turn.
-    asked: FastSet<DagVersionId>,
+    /// Versions asked for in this turn, and by which DAG.
+    asked: FastMap<DagVersionId, DagIx>,
+    /// Versions that turned out to be unreadable; forgotten when their runs have failed.
+    broken: Vec<DagVersionId>,
     lanes: Lanes,
     limits: Vec<TaskLimit>,
-    limit_by_task: HashMap<(DagIx, TaskId), LimitIx>,
     /// Limits that got a slot back and have somebody parked.
     freed: BTreeSet<LimitIx>,
     timers: Timers,
@@ -125,10 +126,18 @@ struct Shared {
 /// The count of a task's `max_active_per_dag`.
 #[derive(Debug, Default)]
 struct TaskLimit {
-    /// Attempts that are not closed.
+    /// As the DAG's current version has it; none: each instance goes by its own version's.
+    max: Option<u32>,
+    /// Attempts that are not closed, of instances whose version has the limit.
     active: u32,
     /// Ready instances that found it full, best first.
     parked: BTreeSet<(std::cmp::Reverse<i32>, RunOrder, TaskNo)>,
+}
+
+impl TaskLimit {
+    fn is_full(&self, own_max: std::num::NonZeroU32) -> bool {
+        self.max.unwrap_or(own_max.get()) <= self.active
+    }
 }
 
 impl World {
@@ -138,10 +147,10 @@ impl World {
             dags: Vec::new(),
             dag_by_id: HashMap::new(),
             versions: FastMap::default(),
-            asked: FastSet::default(),
+            asked: FastMap::default(),
+            broken: Vec::new(),
             lanes: Lanes::default(),
             limits: Vec::new(),
-            limit_by_task: HashMap::new(),
             freed: BTreeSet::new(),
             timers: Timers::default(),
             open_attempts: 0,
@@ -186,6 +195,7 @@ impl World {
 
 /// Takes one event. What follows from it without anything outside goes to its fixpoint here.
 pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
+    let now = to_micros(now);
     match event {
         Event::DagChanged(changed) => world.shared.change_dag(changed),
         Event::DagRemoved { dag } => world.shared.remove_dag(&dag),
@@ -197,9 +207,11 @@ pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
         Event::QueuedFetched { dag, after, runs, has_more } => world.take_fetched(&dag, after, runs, has_more),
         Event::EventIgnored { event, reason } => create::refuse_events(&[event], &reason, plan),
         Event::RunRequested(request) => world.shared.request_run(request, now, plan),
-        Event::AttemptStarted { run, attempt, at, pid } => world.attempt_started(run, attempt, at, pid, plan),
+        Event::AttemptStarted { run, attempt, at, pid } => {
+            world.attempt_started(run, attempt, to_micros(at), pid, plan)
+        }
         Event::AttemptFinished { run, attempt, at, outcome, usage, output } => {
-            let ending = active::Ending { at, outcome, usage: Some(usage) };
+            let ending = active::Ending { at: to_micros(at), outcome, usage: Some(usage) };
             world.attempt_finished((run, attempt), ending, output, now, plan);
         }
         Event::CancelRun { run, command } => world.cancel_run(run, command, now, plan),
@@ -207,6 +219,11 @@ pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
         Event::Answer(answer) => world.answer(answer, now, plan),
     }
     world.end_step(now, plan);
+}
+
+/// The database keeps microseconds, so memory does: an instant read back must equal the one decided on.
+fn to_micros(at: Timestamp) -> Timestamp {
+    chrono::SubsecRound::trunc_subsecs(at, 6)
 }
 
 impl World {

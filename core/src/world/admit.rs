@@ -20,6 +20,7 @@ use super::{
 /// Starts everything that may start under all limits, to the fixpoint or to the turn's budget.
 /// Called once after the turn's events, and again after each round of answers.
 pub fn admit(world: &mut World, now: Timestamp, plan: &mut Plan) {
+    let now = super::to_micros(now);
     world.shared.has_more = false;
     world.resume_recovered(now, plan);
     world.admit_runs(now, plan);
@@ -28,18 +29,26 @@ pub fn admit(world: &mut World, now: Timestamp, plan: &mut Plan) {
 
 impl World {
     fn admit_runs(&mut self, now: Timestamp, plan: &mut Plan) {
-        while let Some(ix) = self.shared.stirred.pop_front() {
+        let mut budget = Progress::Done;
+        while budget == Progress::Done
+            && let Some(ix) = self.shared.stirred.pop_front()
+        {
             self.shared.dag(ix).is_stirred = false;
             let progress = self.start_runs(ix, now, plan);
             if progress == Progress::BudgetSpent || self.is_budget_spent(plan) {
                 self.shared.stir(ix);
                 self.shared.has_more = true;
-                return;
+                budget = Progress::BudgetSpent;
+                continue;
             }
             self.shared.tidy_queue(ix, plan);
             let next_tick = self.shared.admit_schedule(ix, now, plan);
             let next = [next_tick, self.shared.next_run_after(ix)].into_iter().flatten().filter(|at| now < *at).min();
             self.shared.set_dag_timer(ix, next);
+        }
+        // Their runs have failed, or ask again: what was unreadable may be readable by then.
+        for version in std::mem::take(&mut self.shared.broken) {
+            self.shared.versions.remove(&version);
         }
     }
 
@@ -75,7 +84,7 @@ impl World {
         {
             let order = run.order();
             let limit = &mut shared.limits[limit.0 as usize];
-            if max.get() <= limit.active {
+            if limit.is_full(max) {
                 limit.parked.insert((Reverse(pick.priority), order, task_no));
                 run.ti(task_no).place = Place::Parked;
                 return;
@@ -102,8 +111,8 @@ impl World {
             };
             let (_, (_, run), task_no) = entry;
             let run = self.runs.get_mut(&run).expect("a run that ends takes its parked instances with it");
-            let max = run.dag.task(task_no).max_active_per_dag.expect("it parked at this limit").get();
-            if max <= limit.active {
+            let max = run.dag.task(task_no).max_active_per_dag.expect("it parked at this limit");
+            if limit.is_full(max) {
                 self.shared.freed.remove(&ix);
                 continue;
             }

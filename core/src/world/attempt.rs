@@ -48,8 +48,11 @@ impl World {
         plan: &mut Plan,
     ) {
         let Some(task_no) = self.open_attempt(run_key, attempt).map(|(_, task_no)| task_no) else {
-            // Its end was committed, but perhaps the executor was never told: it may tidy up.
-            plan.acknowledge(run_key, attempt, ExecutorKind::Local);
+            // Its end was committed, but perhaps the executor was never told: it may tidy up. What
+            // belongs to a run that could not be read must be told again to who can read it.
+            if !self.is_quarantined(run_key) {
+                plan.acknowledge(run_key, attempt, ExecutorKind::Local);
+            }
             return;
         };
         let run = self.runs.get_mut(&run_key).expect("the attempt is open in it");

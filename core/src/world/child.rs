@@ -71,7 +71,7 @@ impl World {
             run_id: request.run_id,
             run_type: RunType::OperatorTriggered,
             triggered_by: TriggeredBy::Operator,
-            logical_date: request.logical_date,
+            logical_date: request.logical_date.map(super::to_micros),
             data_interval: None,
             run_after: now,
             conf: request.conf,

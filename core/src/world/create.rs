@@ -12,7 +12,7 @@ use crate::{
     timetable::Tick,
 };
 
-use super::{DagIx, Shared, World};
+use super::{DagIx, Shared, World, to_micros};
 
 /// What waits to hear which run ids and logical dates are taken, in the order asked.
 pub(super) type Asks = std::collections::HashMap<DagIx, VecDeque<Ask>>;
@@ -108,9 +108,9 @@ impl Shared {
             run_id: request.run_id,
             run_type: request.run_type,
             triggered_by: request.triggered_by,
-            logical_date: request.logical_date,
+            logical_date: request.logical_date.map(to_micros),
             data_interval: request.data_interval,
-            run_after: request.run_after.unwrap_or(now),
+            run_after: request.run_after.map_or(now, to_micros),
             conf: request.conf,
             trigger: request.trigger,
             events: request.events,

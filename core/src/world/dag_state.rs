@@ -9,7 +9,7 @@ use crate::{
     dag::Dag,
     event::DagChanged,
     hash::FastMap,
-    id::{CommandId, DagId, DagVersionId, RunKey, Timestamp},
+    id::{CommandId, DagId, DagVersionId, RunKey, TaskId, Timestamp},
     plan::{Action, Plan},
     run::{QueuedRun, RunType},
     state::RunState,
@@ -42,6 +42,8 @@ pub(super) struct DagState {
     pub fetch: Option<Fetch>,
     /// The newest finished runs, for `max_consecutive_failed_runs`.
     pub finished: BTreeMap<QueueKey, RunState>,
+    /// Where the `max_active_per_dag` of its tasks are counted.
+    pub limits: BTreeMap<TaskId, LimitIx>,
     pub timer: Option<Timestamp>,
     pub is_stirred: bool,
     /// Ticks are being asked for by [`crate::Need::Taken`].
@@ -81,6 +83,7 @@ impl DagState {
             horizon: None,
             fetch: None,
             finished: BTreeMap::new(),
+            limits: BTreeMap::new(),
             timer: None,
             is_stirred: false,
             is_asking: false,
@@ -154,6 +157,7 @@ impl Shared {
             dag.cursor = cursor;
         }
         dag.cursor.last = dag.cursor.last.max(cursor.last);
+        self.set_limits(ix);
         self.shorten_finished(ix);
         self.stir(ix);
     }
@@ -161,6 +165,7 @@ impl Shared {
     pub fn remove_dag(&mut self, id: &DagId) {
         if let Some(&ix) = self.dag_by_id.get(id) {
             self.drop_current(ix);
+            self.set_limits(ix);
             self.shorten_finished(ix);
             self.stir(ix);
         }
@@ -213,20 +218,18 @@ impl Shared {
     }
 
     pub fn take_version(&mut self, version: DagVersionId, definition: Result<Arc<Dag>, String>) {
-        if !self.asked.remove(&version) {
+        let Some(ix) = self.asked.remove(&version) else {
             self.stats.stale_answers += 1;
             return;
-        }
+        };
         match definition {
-            Ok(dag) => {
-                let ix = self.dag_ix(dag.id());
-                self.learn_version(version, ix, dag);
-                self.stir(ix);
-            }
+            Ok(dag) => self.learn_version(version, ix, dag),
             Err(text) => {
+                self.broken.push(version);
                 self.versions.insert(version, Version { definition: Err(text), runs: 0, is_current: false });
             }
         }
+        self.stir(ix);
     }
 
     pub fn release_version(&mut self, version: DagVersionId) {
@@ -242,6 +245,17 @@ impl Shared {
         }
     }
 
+    /// The limits of a DAG's tasks are those of its current version; whoever is parked looks again.
+    pub fn set_limits(&mut self, ix: DagIx) {
+        let current = self.current(ix).cloned();
+        for (task, limit) in &self.dags[ix.0 as usize].limits {
+            let task = current.as_ref().and_then(|dag| Some(dag.task(dag.task_no(task.as_str())?)));
+            let max = task.and_then(|task| task.max_active_per_dag);
+            self.limits[limit.0 as usize].max = max.map(std::num::NonZeroU32::get);
+            self.freed.insert(*limit);
+        }
+    }
+
     fn routes(&mut self, ix: DagIx, dag: &Dag) -> Routes {
         let lanes = dag.tasks().map(|(_, task)| self.lanes.lane_ix(&task.pool, task.pool_slots)).collect();
         let limits = dag
@@ -249,7 +263,7 @@ impl Shared {
             .map(|(_, task)| {
                 task.max_active_per_dag?;
                 let next = LimitIx(self.limits.len() as u32);
-                let limit = *self.limit_by_task.entry((ix, task.id.clone())).or_insert(next);
+                let limit = *self.dags[ix.0 as usize].limits.entry(task.id.clone()).or_insert(next);
                 if limit == next {
                     self.limits.push(TaskLimit::default());
                 }

@@ -166,9 +166,10 @@ impl World {
             reasons.push(Reason::MaxActiveTasks { open: run.open.len() as u32, max });
         }
         if let (Some(limit), Some(max)) = (run.routes.limits[task_no.0 as usize], task.max_active_per_dag) {
-            let open = shared.limits[limit.0 as usize].active;
-            if max.get() <= open {
-                reasons.push(Reason::MaxActivePerDag { task: task.id.clone(), open, max: max.get() });
+            let limit = &shared.limits[limit.0 as usize];
+            if limit.is_full(max) {
+                let max = limit.max.unwrap_or(max.get());
+                reasons.push(Reason::MaxActivePerDag { task: task.id.clone(), open: limit.active, max });
             }
         }
         if reasons.is_empty() {

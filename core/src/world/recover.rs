@@ -72,6 +72,7 @@ impl Shared {
             self.learn_version(version, ix, definition);
             self.versions.get_mut(&version).expect("just learnt").is_current = true;
             self.dag(ix).current = Some(version);
+            self.set_limits(ix);
         }
         let dag = self.dag(ix);
         dag.is_paused = row.is_paused;

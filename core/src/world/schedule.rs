@@ -33,6 +33,9 @@ impl Shared {
             self.set_cursor(ix, begun, now, plan);
         }
         let room = self.room_for_scheduled(ix, &timetable.schedule).min(TICKS_MAX);
+        if room == 0 {
+            return None; // The end of a run stirs the DAG; until then no instant matters.
+        }
         let mut cursor = begun;
         let mut due = Vec::new();
         let mut upcoming = None;

@@ -89,7 +89,6 @@ impl World {
     /// What recovery must rebuild exactly.
     pub fn snapshot(&self) -> Snapshot {
         let shared = &self.shared;
-        let dag_id = |ix: super::DagIx| shared.dags[ix.0 as usize].id.clone();
         Snapshot {
             dags: shared.dags.iter().filter(|dag| is_known(dag)).map(|dag| (dag.id.clone(), dag.into())).collect(),
             pools: shared
@@ -100,9 +99,10 @@ impl World {
                 .map(|pool| (pool.name.clone(), (pool.capacity, pool.used)))
                 .collect(),
             limits: shared
-                .limit_by_task
+                .dags
                 .iter()
-                .map(|((dag, task), limit)| ((dag_id(*dag), task.clone()), shared.limits[limit.0 as usize].active))
+                .flat_map(|dag| dag.limits.iter().map(|(task, limit)| ((dag.id.clone(), task.clone()), limit)))
+                .map(|(task, limit)| (task, shared.limits[limit.0 as usize].active))
                 .filter(|(_, active)| 0 < *active)
                 .collect(),
             // A DAG's timer carries this world's own number of it, and is set by `admit`.

@@ -33,7 +33,7 @@ impl World {
             match self.shared.versions.get(&version) {
                 None => {
                     // The answer stirs the DAG again.
-                    if self.shared.asked.insert(version) {
+                    if self.shared.asked.insert(version, ix).is_none() {
                         plan.needs.push(Need::Version { version });
                     }
                     return Progress::Done;

@@ -7,6 +7,10 @@
 //! gate <- load       ; empty
 //! ```
 
+#![expect(dead_code, reason = "every test file uses its own part of this")]
+
+pub mod stage;
+
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use gridflow_core::{
@@ -308,6 +312,9 @@ fn dag_option(parts: &mut DagParts, option: &str) {
         "max_active_tasks" => parts.max_active_tasks = value.parse().expect("a number"),
         "max_active_runs" => parts.max_active_runs = value.parse().expect("a number"),
         "dagrun_timeout" => parts.dagrun_timeout = Some(Duration::from_secs(value.parse().expect("seconds"))),
+        "max_consecutive_failed_runs" => {
+            parts.max_consecutive_failed_runs = Some(value.parse().expect("a number"));
+        }
         other => panic!("unknown option `{other}`"),
     }
 }

@@ -97,7 +97,12 @@ fn limits(db: &Db, config: &WorldConfig, writes: &Writes) -> Result<(), String> 
                     && other_task.id == task.id
                     && other_task.max_active_per_dag.is_some()
             };
-            let used = open.iter().filter(is_same).count() as u32;
+            let same: Vec<_> = open.iter().filter(is_same).collect();
+            // The current version's limit holds for all; without one each goes by its own.
+            let own = same.iter().filter_map(|other| task_of(db, other).max_active_per_dag).max();
+            let current = db.dags[dag].current.map(|version| &db.versions[&version]);
+            let current = current.and_then(|dag| dag.task(dag.task_no(task.id.as_str())?).max_active_per_dag);
+            let (used, max) = (same.len() as u32, current.or(own).unwrap_or(max));
             if max.get() < used {
                 return over("max_active_per_dag", used, max.get());
             }

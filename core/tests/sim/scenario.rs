@@ -17,6 +17,8 @@ pub struct Scenario {
     db: Db,
     host: Host,
     processes: Vec<Process>,
+    /// How far each process's clock is off, in seconds; clocks are set now and then.
+    skews: Vec<i64>,
     now: Timestamp,
     config: WorldConfig,
     mutation: Mutation,
@@ -53,7 +55,8 @@ impl Scenario {
             db.pools.insert(pool.parse().expect("valid"), Some(rng.between(1, 4) as u32));
         }
         let processes = vec![Process::StandsBy, Process::StandsBy];
-        Self { rng, db, host: Host::new(mutation), processes, now, config, mutation, history }
+        let skews = vec![0, 0];
+        Self { rng, db, host: Host::new(mutation), processes, skews, now, config, mutation, history }
     }
 
     pub fn play(&mut self) -> Result<(), String> {
@@ -111,6 +114,11 @@ impl Scenario {
                 self.processes.iter_mut().for_each(|process| *process = Process::Down);
                 Process::Down
             }
+            (state, 9) if self.rng.percent(50) => {
+                self.skews[process] = self.rng.between(0, 120) as i64 - 60;
+                self.note(&format!("the clock of process {process} is {} s off", self.skews[process]));
+                state
+            }
             (Process::Down, _) => {
                 self.note(&format!("process {process} starts"));
                 Process::StandsBy
@@ -137,7 +145,8 @@ impl Scenario {
                 return Ok(());
             }
             self.note(&format!("process {process} takes over"));
-            let leader = Leader::take_over(&mut self.db, &mut self.host, &self.config, self.mutation, self.now);
+            let now = self.clock_of(process);
+            let leader = Leader::take_over(&mut self.db, &mut self.host, &self.config, self.mutation, now);
             self.processes[process] = Process::Leads(Box::new(leader));
         }
         if leads_now(&self.processes[process]).is_none() {
@@ -151,6 +160,7 @@ impl Scenario {
             _ => Crash::No,
         };
         self.note(&format!("turn of process {process}, crash {crash:?}"));
+        let now = self.clock_of(process);
         let Process::Leads(leader) = &mut self.processes[process] else { return Ok(()) };
         let mut cx = TurnContext {
             db: &mut self.db,
@@ -158,7 +168,7 @@ impl Scenario {
             rng: &mut self.rng,
             config: &self.config,
             mutation: self.mutation,
-            now: self.now,
+            now,
             crash,
             share: if is_stormy { 40 } else { 100 },
             history: &mut self.history,
@@ -172,6 +182,10 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    fn clock_of(&self, process: usize) -> Timestamp {
+        self.now + chrono::TimeDelta::seconds(self.skews[process])
     }
 
     fn act(&mut self, process: usize) -> Result<(), String> {
@@ -216,6 +230,7 @@ impl Scenario {
             self.settle_dag(index);
         }
         self.processes = vec![Process::StandsBy];
+        self.skews = vec![0];
         for _ in 0..CALM_STEPS_MAX {
             self.turn(0, false)?;
             while let Process::Leads(leader) = &self.processes[0]

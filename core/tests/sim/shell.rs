@@ -115,6 +115,14 @@ impl Leader {
         for transition in &writes.transitions {
             cx.history.push(format!("    {transition:?}"));
         }
+        // Somebody's request takes a run id between the question and the commit.
+        if let Some(new) = writes.new_runs.first()
+            && cx.share < 100
+            && cx.rng.percent(3)
+        {
+            let key = gridflow_core::RunKey(uuid::Uuid::from_u128(u128::from(cx.rng.next())));
+            let _taken = cx.db.insert_queued(gridflow_core::QueuedRun { key, ..new.queued.clone() });
+        }
         let before = check::Before::of(cx.db, &writes);
         if cx.mutation == Mutation::ActsEarly {
             self.todo.extend(
@@ -255,6 +263,9 @@ fn requests(cx: &mut TurnContext<'_>) -> Vec<Event> {
 
 fn answer(need: Need, cx: &mut TurnContext<'_>) -> Answer {
     match need {
+        Need::Version { version } if cx.rng.percent(10) => {
+            Answer::Version { version, definition: Err("its files are gone".to_owned()) }
+        }
         Need::Version { version } => Answer::Version { version, definition: Ok(cx.db.versions[&version].clone()) },
         Need::Prepare(order) if cx.rng.percent(4) => {
             Answer::PrepareFailed { run: order.key.run, attempt: order.attempt, message: "`x` is undefined".to_owned() }

@@ -1,0 +1,164 @@
+//! How many events a second the core decides on one thread, and whether that depends on how much is
+//! unfinished: `cargo run --release -p gridflow-core --example step_rate`.
+//!
+//! Plans are built and sealed, nothing is written. An event is an attempt's start or end.
+
+use std::{collections::VecDeque, hint::black_box, num::NonZeroU32, sync::Arc, time::Instant};
+
+use gridflow_core::{
+    Action, Answer, AttemptOutcome, Dag, DagChanged, DagId, DagParts, DagVersionId, Event, ExecutorKind, LaunchOrder,
+    Need, Plan, PoolName, QueuedRun, RunId, RunKey, RunType, Schedule, ScheduleCursor, Task, TaskId, TaskKind, TaskNo,
+    Timestamp, Timetable, TriggerRule, Turn, Usage, WeightRule, World, WorldConfig, admit, step,
+};
+use uuid::Uuid;
+
+/// Events that a leader under load takes into one turn.
+const EVENTS_PER_TURN: usize = 64;
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Chain,
+    Wide,
+    /// Layers of ten, each task behind three of the layer before.
+    Layers,
+}
+
+fn main() {
+    println!("{:<34} {:>10} {:>12} {:>12}", "DAGs", "events", "events/s", "turns");
+    for (name, shape) in [("chain", Shape::Chain), ("wide", Shape::Wide), ("layers", Shape::Layers)] {
+        measure(&format!("{name} of 1,000, 100 runs"), shape, 1_000, 100, 1_000);
+    }
+    for tasks in [100, 1_000, 10_000] {
+        measure(&format!("wide of {tasks}, 10 at a time"), Shape::Wide, tasks, 1, 10);
+    }
+    for runs in [10, 100, 1_000] {
+        measure(&format!("{runs} chains of 100, pool of 1"), Shape::Chain, 100, runs, 1);
+    }
+}
+
+fn measure(name: &str, shape: Shape, tasks: usize, runs: u32, slots: u32) {
+    let now: Timestamp = "2025-01-01T00:00:00Z".parse().expect("a constant");
+    let dag = Arc::new(dag(shape, tasks));
+    let version = DagVersionId(Uuid::from_u128(1));
+    let config = WorldConfig { parallelism: u32::MAX, rows_max: usize::MAX, ..WorldConfig::default() };
+    let mut world = World::new(config);
+    let mut plan = Plan::begin(Turn(1), 1);
+    let pool = PoolName::default_pool();
+    step(&mut world, Event::PoolChanged { pool, slots: Some(slots) }, now, &mut plan);
+    let cursor = ScheduleCursor::default();
+    let changed = DagChanged { version, definition: dag.clone(), is_paused: false, cursor };
+    step(&mut world, Event::DagChanged(changed), now, &mut plan);
+    for number in 0..runs {
+        step(&mut world, Event::RunQueued(run(number, dag.id(), version, now)), now, &mut plan);
+    }
+    let mut launched = decide(&mut world, plan, now);
+
+    let started = Instant::now();
+    let (mut events, mut turns) = (0_u32, 1_i64);
+    while !launched.is_empty() {
+        turns += 1;
+        let mut plan = Plan::begin(Turn(turns), turns as u64);
+        for _ in 0..EVENTS_PER_TURN / 2 {
+            let Some(order) = launched.pop_front() else { break };
+            let (run, attempt) = (order.key.run, order.attempt);
+            step(&mut world, Event::AttemptStarted { run, attempt, at: now, pid: None }, now, &mut plan);
+            let (outcome, usage) = (AttemptOutcome::Exited { code: 0 }, Usage::default());
+            let finished = Event::AttemptFinished { run, attempt, at: now, outcome, usage, output: None };
+            step(&mut world, finished, now, &mut plan);
+            events += 2;
+        }
+        launched.extend(decide(&mut world, plan, now));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    assert_eq!(events, runs * tasks as u32 * 2, "every task ran");
+    println!("{name:<34} {events:>10} {:>12.0} {turns:>12}", f64::from(events) / seconds);
+}
+
+fn decide(world: &mut World, mut plan: Plan, now: Timestamp) -> VecDeque<LaunchOrder> {
+    loop {
+        admit(world, now, &mut plan);
+        let needs = plan.take_needs();
+        if needs.is_empty() {
+            break;
+        }
+        for need in needs {
+            let Need::Prepare(order) = need else { unreachable!("nothing else is needed here") };
+            let answer = Answer::Prepared { run: order.key.run, attempt: order.attempt, spec_hash: [0; 32] };
+            step(world, Event::Answer(answer), now, &mut plan);
+        }
+    }
+    let turn = plan.turn();
+    let sealed = black_box(plan.seal());
+    let committed = gridflow_core::Committed { epoch: gridflow_core::Epoch(1), turn };
+    let launch = |action| if let Action::Launch(order) = action { Some(order) } else { None };
+    sealed.open(committed).into_iter().filter_map(launch).collect()
+}
+
+fn run(number: u32, dag: &DagId, version: DagVersionId, now: Timestamp) -> QueuedRun {
+    QueuedRun {
+        key: RunKey(Uuid::from_u128(0x1000 + u128::from(number))),
+        dag: dag.clone(),
+        version,
+        run_id: RunId::parse(&format!("manual_{number}")).expect("valid"),
+        run_type: RunType::Manual,
+        logical_date: None,
+        data_interval: None,
+        run_after: now,
+    }
+}
+
+fn dag(shape: Shape, count: usize) -> Dag {
+    let upstream = |no: usize| -> Vec<TaskNo> {
+        match shape {
+            Shape::Chain => (no.saturating_sub(1)..no).map(|no| TaskNo(no as u32)).collect(),
+            Shape::Wide => vec![],
+            Shape::Layers if no < 10 => vec![],
+            Shape::Layers => {
+                let layer = (no / 10 - 1) * 10;
+                (0..3).map(|step| TaskNo((layer + (no + step) % 10) as u32)).collect()
+            }
+        }
+    };
+    let most = NonZeroU32::MAX;
+    let parts = DagParts {
+        id: DagId::parse("bench").expect("valid"),
+        tasks: (0..count).map(|no| task(no, upstream(no))).collect(),
+        timetable: Timetable {
+            schedule: Schedule::Manual,
+            timezone: chrono_tz::UTC,
+            start_date: None,
+            end_date: None,
+            catchup: false,
+        },
+        is_paused_at_creation: false,
+        max_active_runs: most,
+        max_active_tasks: most,
+        max_consecutive_failed_runs: None,
+        dagrun_timeout: None,
+        fail_fast: false,
+    };
+    Dag::new(parts).expect("a DAG")
+}
+
+fn task(no: usize, upstream: Vec<TaskNo>) -> Task {
+    Task {
+        id: TaskId::parse(&format!("t{no}")).expect("valid"),
+        kind: TaskKind::Attempt(ExecutorKind::Local),
+        upstream,
+        trigger_rule: TriggerRule::AllSuccess,
+        retries: 0,
+        retry_delay: std::time::Duration::ZERO,
+        retry_backoff: None,
+        retry_delay_max: None,
+        execution_timeout: None,
+        pool: PoolName::default_pool(),
+        pool_slots: NonZeroU32::MIN,
+        priority_weight: 1,
+        weight_rule: WeightRule::Downstream,
+        max_active_per_dag: None,
+        max_active_per_run: None,
+        start_date: None,
+        end_date: None,
+        skip_exit_codes: vec![99],
+    }
+}
