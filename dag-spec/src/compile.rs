@@ -1,18 +1,19 @@
 //! A DAG file → a [`CompiledDag`], or everything that is wrong with it.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use gridflow_core::{Dag, DagId, DagParts, PoolName, Schedule, Task, TaskId, TaskKind, TaskNo, Timetable, WeightRule};
+use gridflow_core::{DagId, Schedule, Timetable};
 
 use crate::{
     Files,
+    assemble::{Checked, assemble},
     check::{self, FlatTask, Known},
     code::Code,
-    compiled::{CompiledDag, TaskSettings},
-    dag::{DagKeys, Env, Params, TaskDefaults, Triggers},
+    compiled::{CompiledDag, TaskGroup},
+    dag::{DagKeys, Group, Params, TaskDefaults, Triggers},
     diagnostic::Diagnostic,
     limit::{DIAGNOSTICS_MAX, YAML_BYTES_MAX},
-    read::{Cx, Fields, OneOrMany, Spec},
+    read::{Cx, Fields, Spec},
     source::{Source, Span},
     yaml::{self, Node},
 };
@@ -87,6 +88,7 @@ fn decode(path: &str, text: &[u8]) -> Result<Source, Box<Diagnostic>> {
     }
 }
 
+/// The DAG of a tree. Every check runs, whatever the others found; `None` says that one of them did.
 fn lower(path: &str, root: &Node, cx: &mut Cx<'_>) -> Option<CompiledDag> {
     let Some(map) = root.map() else {
         cx.wrong_type(root, "a map with `tasks:`");
@@ -101,46 +103,57 @@ fn lower(path: &str, root: &Node, cx: &mut Cx<'_>) -> Option<CompiledDag> {
     for pattern in &keys.files.0 {
         cx.matching(&pattern.value, pattern.span);
     }
-
-    let tasks_span = map.get("tasks").map_or(cx.head(root), |entry| entry.key_span);
-    let is_broken = map.get("tasks").is_some_and(|entry| entry.value.map().is_none() && !entry.value.is_null())
-        || cx.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::KeyNotText);
-    let defaults = keys.defaults.clone().unwrap_or_else(TaskDefaults::none);
-    let outer = TaskDefaults { env: None, ..TaskDefaults::none() };
-    let base = defaults.over(&TaskDefaults { env: keys.env.clone(), ..outer });
-    let groups = keys.groups.clone().unwrap_or_default();
-    let group_templates: Vec<_> = groups.0.iter().flat_map(|group| group.all_templates()).collect();
-    let (mut tasks, flat_groups) = check::flatten(keys.tasks.0.clone(), groups.0, &base, cx);
-    if tasks.is_empty() && !is_broken {
-        cx.report(Code::NoTasks, tasks_span, "the DAG has no tasks").help =
-            Some("add one: `tasks: {hello: echo hello}`".into());
-    }
-    check::resolve(&mut tasks, &flat_groups, cx);
-    let order = check::check_graph(&tasks, cx);
+    let (tasks, groups, order) = graph(&keys, map, cx);
     for task in &tasks {
         check_settings(task, &keys, cx);
     }
-
-    let params = keys.params.clone().unwrap_or_default();
-    let triggers = keys.trigger.clone().unwrap_or_default();
-    let known = Known {
-        params: &params,
-        has_params: keys.params.is_some() || map.get("params").is_none(),
-        tasks: &tasks,
-        order: order.as_deref(),
-        has_trigger: map.get("trigger").is_some_and(|_| !triggers.others.is_empty() || triggers.schedule.is_none()),
-    };
-    let mut of_dag: Vec<_> = keys.env.iter().flat_map(|env| env.0.values().cloned()).collect();
-    of_dag.extend(defaults.env.iter().flat_map(|env| env.0.values().cloned()));
-    of_dag.extend(group_templates);
-    check::check_templates(&known, &of_dag, cx);
-    check::check_trigger_templates(&triggers.others, &triggers.templates(), cx);
-    check_trigger_params(&triggers, &params, cx);
-
+    check_references(&keys, map, &tasks, order.as_deref(), cx);
     if cx.diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
-    assemble(id?, keys, params, triggers, tasks, timetable, cx)
+    assemble(Checked { id: id?, keys, tasks, groups, timetable }, cx)
+}
+
+type Graph = (Vec<FlatTask>, Vec<TaskGroup>, Option<Vec<usize>>);
+
+/// The tasks laid flat, and an order with upstreams first unless there are cycles.
+fn graph(keys: &DagKeys, map: &yaml::Map, cx: &mut Cx<'_>) -> Graph {
+    let is_broken = map.get("tasks").is_some_and(|entry| entry.value.map().is_none() && !entry.value.is_null())
+        || cx.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::KeyNotText);
+    let of_dag = TaskDefaults { env: keys.env.clone(), ..TaskDefaults::none() };
+    let defaults = keys.defaults.as_ref().map_or_else(|| of_dag.clone(), |defaults| defaults.over(&of_dag));
+    let groups = keys.groups.clone().unwrap_or_default();
+    let (mut tasks, groups) = check::flatten(keys.tasks.0.clone(), groups.0, &defaults, cx);
+    if tasks.is_empty() && !is_broken {
+        let start = map.entries.first().map_or(Span::default(), |entry| entry.key_span);
+        let span = map.get("tasks").map_or(start, |entry| entry.key_span);
+        cx.report(Code::NoTasks, span, "the DAG has no tasks").help =
+            Some("add one: `tasks: {hello: echo hello}`".into());
+    }
+    check::resolve(&mut tasks, &groups, cx);
+    let order = check::check_graph(&tasks, cx);
+    (tasks, groups.describe(), order)
+}
+
+/// Checks what templates refer to, everywhere.
+fn check_references(keys: &DagKeys, map: &yaml::Map, tasks: &[FlatTask], order: Option<&[usize]>, cx: &mut Cx<'_>) {
+    let none = (Params::default(), Triggers::default());
+    let params = keys.params.as_ref().unwrap_or(&none.0);
+    let triggers = keys.trigger.as_ref().unwrap_or(&none.1);
+    let known = Known {
+        params,
+        has_params: keys.params.is_some() || map.get("params").is_none(),
+        tasks,
+        order,
+        // A trigger that could not be read may well be one.
+        has_trigger: map.get("trigger").is_some() && (!triggers.others.is_empty() || triggers.schedule.is_none()),
+    };
+    let of_defaults = keys.defaults.iter().filter_map(|defaults| defaults.env.as_ref());
+    let mut of_dag: Vec<_> = keys.env.iter().chain(of_defaults).flat_map(|env| env.0.values().cloned()).collect();
+    of_dag.extend(keys.groups.iter().flat_map(|groups| &groups.0).flat_map(Group::all_templates));
+    check::check_templates(&known, &of_dag, cx);
+    check::check_trigger_templates(&triggers.others, &triggers.templates(), cx);
+    check_trigger_params(triggers, params, cx);
 }
 
 fn dag_id(path: &str, keys: &DagKeys, cx: &mut Cx<'_>) -> Option<DagId> {
@@ -214,90 +227,3 @@ fn check_trigger_params(triggers: &Triggers, params: &Params, cx: &mut Cx<'_>) {
         }
     }
 }
-
-fn assemble(
-    id: DagId,
-    keys: DagKeys,
-    params: Params,
-    triggers: Triggers,
-    tasks: Vec<FlatTask>,
-    timetable: Timetable,
-    cx: &mut Cx<'_>,
-) -> Option<CompiledDag> {
-    let zone = timetable.timezone;
-    let core_tasks = tasks.iter().map(|task| core_task(task, zone)).collect::<Option<Vec<_>>>()?;
-    let dag = Dag::new(DagParts {
-        id,
-        tasks: core_tasks,
-        timetable,
-        is_paused_at_creation: keys.paused,
-        max_active_runs: keys.max_active_runs,
-        max_active_tasks: keys.max_active_tasks,
-        max_consecutive_failed_runs: NonZeroU32::new(keys.max_consecutive_failed_dag_runs),
-        dagrun_timeout: keys.dagrun_timeout,
-        fail_fast: keys.fail_fast,
-    })
-    .expect("the checks found no cycle, and edges are numbers of tasks");
-    let settings = tasks.iter().map(settings).collect();
-    let (operators, uses) = tasks
-        .into_iter()
-        .filter_map(|task| Some((task.operator?, (task.templates, task.settings.env.unwrap_or_default()))))
-        .unzip();
-    Some(CompiledDag::new(crate::compiled::Parts {
-        dag: Arc::new(dag),
-        operators,
-        templates: uses,
-        settings,
-        params,
-        triggers: triggers.others,
-        env: keys.env.unwrap_or_default(),
-        files: std::mem::take(&mut cx.files),
-        source: cx.source.text.clone(),
-        tags: keys.tags.0,
-        owner: keys.owner,
-        description: keys.description.map(|text| text.0),
-        doc_md: keys.doc_md.map(|text| text.0),
-    }))
-}
-
-fn core_task(task: &FlatTask, zone: chrono_tz::Tz) -> Option<Task> {
-    let settings = &task.settings;
-    let kind = task.operator.as_ref()?.kind();
-    Some(Task {
-        id: TaskId::parse(&task.id).ok()?,
-        kind,
-        upstream: task.upstream.iter().map(|(upstream, _)| TaskNo(*upstream as u32)).collect(),
-        trigger_rule: task.rule(),
-        retries: settings.retries.unwrap_or(0),
-        retry_delay: settings.retry_delay.unwrap_or(Duration::from_secs(300)),
-        retry_backoff: settings.retry_exponential_backoff.and_then(|backoff| backoff.0),
-        retry_delay_max: settings.max_retry_delay,
-        execution_timeout: settings.execution_timeout,
-        pool: settings.pool.clone().unwrap_or_else(PoolName::default_pool),
-        pool_slots: settings.pool_slots.unwrap_or(NonZeroU32::MIN),
-        priority_weight: settings.priority_weight.unwrap_or(1),
-        weight_rule: settings.weight_rule.unwrap_or(WeightRule::Downstream),
-        max_active_per_dag: settings.max_active_tis_per_dag,
-        max_active_per_run: settings.max_active_tis_per_dagrun,
-        start_date: settings.start_date.map(|date| date.instant(zone)),
-        end_date: settings.end_date.map(|date| date.instant(zone)),
-        skip_exit_codes: match (kind, &settings.skip_on_exit_code) {
-            (TaskKind::Attempt(_), Some(OneOrMany(codes))) => codes.clone(),
-            (TaskKind::Attempt(_), None) => vec![99],
-            (TaskKind::Empty | TaskKind::TriggerDag { .. }, _) => Vec::new(),
-        },
-    })
-}
-
-fn settings(task: &FlatTask) -> TaskSettings {
-    TaskSettings {
-        group: task.group.clone(),
-        idempotent: task.settings.idempotent.unwrap_or(false),
-        run_as: task.settings.run_as.clone(),
-        grace: task.settings.grace.unwrap_or(Duration::from_secs(10)),
-        doc_md: task.keys.doc_md.as_ref().map(|text| text.0.clone()),
-    }
-}
-
-/// Environment variables with their templates, for those who render them.
-pub type TaskTemplates = (Vec<crate::template::Template>, Env);

@@ -6,11 +6,10 @@ use gridflow_core::{Dag, TaskNo};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    compile::TaskTemplates,
     dag::{Env, EventDecision, ParamError, Params, TriggerError, TriggerSpec},
     diagnostic::Diagnostic,
     operator::{Launch, Operator, Rendered},
-    template::{Context, RenderError, Renderer, Scope},
+    template::{Context, RenderError, Renderer, Scope, Template},
 };
 
 /// A DAG version: the graph for decisions, and what its tasks do.
@@ -20,6 +19,8 @@ pub struct CompiledDag {
     /// By task number, as everything else about tasks.
     pub operators: Vec<Operator>,
     pub settings: Vec<TaskSettings>,
+    /// Outer groups before those in them.
+    pub groups: Vec<TaskGroup>,
     pub params: Params,
     /// Triggers besides the schedule, which is part of `dag`.
     pub triggers: Vec<TriggerSpec>,
@@ -52,12 +53,25 @@ pub struct TaskSettings {
     pub doc_md: Option<String>,
 }
 
+/// A group of tasks, for pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskGroup {
+    /// The whole name; tasks of the group begin with it and a dot.
+    pub id: String,
+    pub tooltip: Option<String>,
+    pub doc_md: Option<String>,
+}
+
+/// The templates written in a task, and its whole environment.
+pub(crate) type TaskTemplates = (Vec<Template>, Env);
+
 /// What a [`CompiledDag`] is made from.
 pub(crate) struct Parts {
     pub dag: Arc<Dag>,
     pub operators: Vec<Operator>,
     pub templates: Vec<TaskTemplates>,
     pub settings: Vec<TaskSettings>,
+    pub groups: Vec<TaskGroup>,
     pub params: Params,
     pub triggers: Vec<TriggerSpec>,
     pub env: Env,
@@ -76,6 +90,7 @@ impl CompiledDag {
             operators,
             templates,
             settings,
+            groups,
             params,
             triggers,
             env,
@@ -99,6 +114,7 @@ impl CompiledDag {
             dag,
             operators,
             settings,
+            groups,
             params,
             triggers,
             env,

@@ -10,6 +10,7 @@
 //! What may be written is declared once (`spec!`, `operators!`, `codes!`); reading, the JSON Schema
 //! and the reference are made from those declarations.
 
+mod assemble;
 mod check;
 mod code;
 mod compile;
@@ -31,7 +32,7 @@ mod tests;
 
 pub use code::{Code, Page, UnknownCode};
 pub use compile::{Compilation, compile};
-pub use compiled::{CompiledDag, TaskSettings};
+pub use compiled::{CompiledDag, TaskGroup, TaskSettings};
 pub use dag::{
     Dedup, EventDecision, Existing, FILE_TRIGGER_FIELDS, FileTrigger, OnPause, Param, ParamError, ParamType, Params,
     TriggerError, TriggerKind, TriggerSpec,

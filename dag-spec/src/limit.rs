@@ -24,6 +24,12 @@ pub const FILE_BYTES_MAX: usize = 16 << 20;
 /// The most bytes of all files that a DAG refers to.
 pub const FILES_BYTES_MAX: usize = 64 << 20;
 
+/// The most tokens in one `{{ … }}` or `{% … %}`. Their trees are walked by recursion.
+pub const TEMPLATE_TAG_TOKENS_MAX: usize = 400;
+
+/// The most `{% … %}` in one value; they nest.
+pub const TEMPLATE_BLOCKS_MAX: usize = 200;
+
 /// The most instructions one template may take, so that no template can hang the scheduler.
 pub const TEMPLATE_FUEL: u64 = 100_000;
 

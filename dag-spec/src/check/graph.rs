@@ -1,11 +1,12 @@
 //! Groups and tasks → one flat list with numbered edges.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gridflow_core::{TaskId, TriggerRule};
 
 use crate::{
     code::Code,
+    compiled::TaskGroup,
     dag::{Group, TaskDefaults, TaskEntry, TaskKeys},
     limit::TASKS_MAX,
     operator::Operator,
@@ -48,6 +49,20 @@ struct FlatGroup {
     id: String,
     needs: Vec<Spanned<String>>,
     parent: Option<String>,
+    tooltip: Option<String>,
+    doc_md: Option<String>,
+}
+
+impl FlatGroups {
+    /// The groups for pages.
+    pub fn describe(&self) -> Vec<TaskGroup> {
+        let describe = |group: &FlatGroup| TaskGroup {
+            id: group.id.clone(),
+            tooltip: group.tooltip.clone(),
+            doc_md: group.doc_md.clone(),
+        };
+        self.0.iter().map(describe).collect()
+    }
 }
 
 /// Lays groups flat. Ids are checked here.
@@ -107,7 +122,13 @@ fn add(
         let id = whole(&inner.id.value);
         check_id(&inner.id, &id, cx);
         let defaults = inner.defaults.over(outer);
-        flat_groups.0.push(FlatGroup { id: id.clone(), needs: inner.keys.needs.0, parent: group.map(str::to_owned) });
+        flat_groups.0.push(FlatGroup {
+            id: id.clone(),
+            needs: inner.keys.needs.0,
+            parent: group.map(str::to_owned),
+            tooltip: inner.keys.tooltip.map(|text| text.0),
+            doc_md: inner.keys.doc_md.map(|text| text.0),
+        });
         add(Some(&id), inner.tasks.0, inner.groups.0, &defaults, flat, flat_groups, cx);
     }
 }
@@ -137,31 +158,99 @@ enum Need {
     Group(usize),
 }
 
+/// Needs of one task, with the places that name them.
+type Needs = Vec<(Need, Span)>;
+
+/// The names that `needs` may use.
+struct Names<'a> {
+    ids: Vec<String>,
+    tasks: HashMap<String, usize>,
+    groups: HashMap<&'a str, usize>,
+    /// By group: what the ids of its tasks begin with.
+    prefixes: Vec<String>,
+    /// By group: its tasks, also those of groups in it.
+    members: Vec<Vec<usize>>,
+}
+
 /// Finds what every `needs` names and numbers the edges.
 pub fn resolve(tasks: &mut [FlatTask], groups: &FlatGroups, cx: &mut Cx<'_>) {
-    let index: HashMap<String, usize> =
-        tasks.iter().enumerate().rev().map(|(at, task)| (task.id.clone(), at)).collect();
-    let group_index: HashMap<&str, usize> =
-        groups.0.iter().enumerate().map(|(at, group)| (group.id.as_str(), at)).collect();
-    let find = |name: &Spanned<String>, group: Option<&str>, own: &str, cx: &mut Cx<'_>| -> Option<Need> {
+    let names = Names::new(tasks, groups);
+    let mut needs: Vec<Needs> = tasks.iter_mut().enumerate().map(|(at, task)| names.own_needs(at, task, cx)).collect();
+    inherit(&mut needs, groups, &names, cx);
+    let lasts: Vec<Vec<usize>> = (0..groups.0.len()).map(|group| names.lasts(group, &needs)).collect();
+    for (at, (task, own)) in tasks.iter_mut().zip(&needs).enumerate() {
+        for (need, span) in own {
+            match need {
+                Need::Task(upstream) => task.upstream.push((*upstream, *span)),
+                Need::Group(group) if names.inside(Need::Task(at), *group) => {
+                    let message = format!("task `{}` needs the group that it is part of", task.id);
+                    cx.report(Code::NeedsItself, *span, message);
+                }
+                Need::Group(group) => task.upstream.extend(lasts[*group].iter().map(|last| (*last, *span))),
+            }
+        }
+        // A task may be named by itself and by its group.
+        let mut seen = HashSet::new();
+        task.upstream.retain(|(upstream, _)| seen.insert(*upstream));
+    }
+}
+
+/// Makes the needs of a group those of its first tasks, inner groups first: they stand behind their
+/// outer ones.
+fn inherit(needs: &mut [Needs], groups: &FlatGroups, names: &Names<'_>, cx: &mut Cx<'_>) {
+    for (at, group) in groups.0.iter().enumerate().rev() {
+        for name in &group.needs {
+            let Some(need) = names.find(name, group.parent.as_deref(), &group.id, cx) else { continue };
+            if names.inside(need, at) {
+                cx.report(Code::NeedsItself, name.span, format!("group `{}` needs itself", group.id));
+                continue;
+            }
+            let is_first = |member: &usize| !needs[*member].iter().any(|(need, _)| names.inside(*need, at));
+            let firsts: Vec<usize> = names.members[at].iter().copied().filter(is_first).collect();
+            for first in firsts {
+                if needs[first].iter().all(|(known, _)| *known != need) {
+                    needs[first].push((need, name.span));
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Names<'a> {
+    fn new(tasks: &[FlatTask], groups: &'a FlatGroups) -> Self {
+        let ids: Vec<String> = tasks.iter().map(|task| task.id.clone()).collect();
+        let prefixes: Vec<String> = groups.0.iter().map(|group| format!("{}.", group.id)).collect();
+        let of = |prefix: &String| (0..ids.len()).filter(|at| ids[*at].starts_with(prefix)).collect();
+        let members = prefixes.iter().map(of).collect();
+        Self {
+            // Of two tasks with one id the first counts.
+            tasks: ids.iter().enumerate().rev().map(|(at, id)| (id.clone(), at)).collect(),
+            groups: groups.0.iter().enumerate().map(|(at, group)| (group.id.as_str(), at)).collect(),
+            ids,
+            prefixes,
+            members,
+        }
+    }
+
+    fn find(&self, name: &Spanned<String>, group: Option<&str>, own: &str, cx: &mut Cx<'_>) -> Option<Need> {
         for candidate in candidates(&name.value, group) {
-            if let Some(task) = index.get(&candidate) {
+            if let Some(task) = self.tasks.get(&candidate) {
                 return Some(Need::Task(*task));
             }
-            if let Some(group) = group_index.get(candidate.as_str()) {
+            if let Some(group) = self.groups.get(candidate.as_str()) {
                 return Some(Need::Group(*group));
             }
         }
-        let known = index.keys().map(String::as_str).filter(|id| *id != own);
+        let known = self.ids.iter().map(String::as_str).chain(self.groups.keys().copied()).filter(|id| *id != own);
         let help = suggest::did_you_mean(&name.value, known);
         cx.report(Code::UnknownTask, name.span, format!("there is no task `{}`", name.value)).help = help;
         None
-    };
-    let mut needs: Vec<Vec<(Need, Span)>> = Vec::with_capacity(tasks.len());
-    for (at, task) in tasks.iter_mut().enumerate() {
-        let mut own: Vec<(Need, Span)> = Vec::new();
+    }
+
+    fn own_needs(&self, at: usize, task: &mut FlatTask, cx: &mut Cx<'_>) -> Needs {
+        let mut own: Needs = Vec::new();
         for name in &task.keys.needs.0 {
-            match find(name, task.group.as_deref(), &task.id, cx) {
+            match self.find(name, task.group.as_deref(), &task.id, cx) {
                 Some(Need::Task(upstream)) if upstream == at => {
                     cx.report(Code::NeedsItself, name.span, format!("task `{}` needs itself", task.id));
                 }
@@ -173,72 +262,27 @@ pub fn resolve(tasks: &mut [FlatTask], groups: &FlatGroups, cx: &mut Cx<'_>) {
                 None => task.has_broken_needs = true,
             }
         }
-        needs.push(own);
+        own
     }
-    let members = |group: usize| -> Vec<usize> {
-        let prefix = format!("{}.", groups.0[group].id);
-        tasks.iter().enumerate().filter(|(_, task)| task.id.starts_with(&prefix)).map(|(at, _)| at).collect()
-    };
-    let members: Vec<Vec<usize>> = (0..groups.0.len()).map(members).collect();
-    let inside = |need: Need, group: usize| match need {
-        Need::Task(task) => members[group].contains(&task),
-        Need::Group(inner) => inner == group || groups.0[inner].id.starts_with(&format!("{}.", groups.0[group].id)),
-    };
-    // Inner groups come behind their outer ones; from the inside out, a group's needs become those
-    // of its first tasks.
-    for at in (0..groups.0.len()).rev() {
-        let group = &groups.0[at];
-        for name in &group.needs {
-            let Some(need) = find(name, group.parent.as_deref(), &group.id, cx) else { continue };
-            if inside(need, at) {
-                cx.report(Code::NeedsItself, name.span, format!("group `{}` needs itself", group.id));
-                continue;
-            }
-            let firsts: Vec<_> = members[at]
-                .iter()
-                .copied()
-                .filter(|member| !needs[*member].iter().any(|(need, _)| inside(*need, at)))
-                .collect();
-            for first in firsts {
-                if needs[first].iter().all(|(known, _)| *known != need) {
-                    needs[first].push((need, name.span));
-                }
-            }
+
+    fn inside(&self, need: Need, group: usize) -> bool {
+        match need {
+            Need::Task(task) => self.ids[task].starts_with(&self.prefixes[group]),
+            Need::Group(inner) => inner == group || self.prefixes[inner].starts_with(&self.prefixes[group]),
         }
     }
-    // The last tasks of a group: those that no other of its tasks needs.
-    let lasts = |group: usize| -> Vec<usize> {
-        let needed = |member: usize| {
-            members[group].iter().any(|other| {
-                needs[*other].iter().any(|(need, _)| match need {
-                    Need::Task(task) => *task == member,
-                    Need::Group(inner) => *inner != group && members[*inner].contains(&member),
-                })
-            })
-        };
-        members[group].iter().copied().filter(|member| !needed(*member)).collect()
-    };
-    let lasts: Vec<Vec<usize>> = (0..groups.0.len()).map(lasts).collect();
-    for (at, own) in needs.into_iter().enumerate() {
-        for (need, span) in own {
-            let upstreams = match need {
-                Need::Task(task) => vec![task],
-                Need::Group(group) if members[group].contains(&at) => {
-                    cx.report(
-                        Code::NeedsItself,
-                        span,
-                        format!("task `{}` needs the group that it is part of", tasks[at].id),
-                    );
-                    continue;
-                }
-                Need::Group(group) => lasts[group].clone(),
-            };
-            for upstream in upstreams {
-                if tasks[at].upstream.iter().all(|(known, _)| *known != upstream) {
-                    tasks[at].upstream.push((upstream, span));
-                }
+
+    /// The last tasks of a group: those that no other of its tasks needs.
+    fn lasts(&self, group: usize, needs: &[Needs]) -> Vec<usize> {
+        let mut needed = HashSet::new();
+        for (need, _) in self.members[group].iter().flat_map(|member| &needs[*member]) {
+            match need {
+                Need::Task(task) => drop(needed.insert(*task)),
+                Need::Group(inner) if *inner != group => needed.extend(&self.members[*inner]),
+                Need::Group(_) => {}
             }
         }
+        self.members[group].iter().copied().filter(|member| !needed.contains(member)).collect()
     }
 }
 

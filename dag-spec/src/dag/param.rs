@@ -81,7 +81,7 @@ spec! {
         /// The type, or a list of types: `string`, `integer`, `number`, `boolean`, `array`, `object`, `null`.
         pub r#type: OneOrMany<ParamType>,
         /// The value of runs that are not given one. A param without a default must be given.
-        pub default: Option<Literal>,
+        pub default: Given,
         /// What the param means.
         pub description: Option<Prose>,
         /// The only values allowed.
@@ -106,6 +106,24 @@ spec! {
 /// A value as it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Literal(pub Value);
+
+/// A value that may be absent, where `null` is a value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given(pub Option<Value>);
+
+impl Read for Given {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        Literal::read(node, cx).map(|literal| Self(Some(literal.0)))
+    }
+
+    fn shape(definitions: &mut Definitions) -> Shape {
+        Literal::shape(definitions)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(None))
+    }
+}
 
 impl Read for Literal {
     fn read(node: &Node, _: &mut Cx<'_>) -> Option<Self> {
@@ -187,7 +205,7 @@ fn param(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<Param> {
     let keys: ParamKeys = read_map(node, "a param", cx)?;
     let mut param = Param {
         types: keys.r#type.0,
-        default: None,
+        default: keys.default.0,
         description: keys.description.or(keys.title).map(|prose| prose.0),
         choices: keys.r#enum.unwrap_or_default().into_iter().map(|literal| literal.0).collect(),
         minimum: keys.minimum,
@@ -199,13 +217,13 @@ fn param(node: &Node, span: Span, cx: &mut Cx<'_>) -> Option<Param> {
         span,
     };
     if let Some(entry) = node.map().and_then(|map| map.get("default")) {
-        // A text takes its default as it is written (`0012`, `yes`); `null` is a default, too.
-        param.default = match &entry.value.kind {
-            NodeKind::Scalar(scalar) if param.types == [ParamType::String] && !entry.value.is_null() => {
-                Some(scalar.text.clone().into())
-            }
-            _ => Some(yaml::to_json(&entry.value)),
-        };
+        // A text takes its default as it is written (`0012`, `yes`).
+        if param.types == [ParamType::String]
+            && let NodeKind::Scalar(scalar) = &entry.value.kind
+            && !entry.value.is_null()
+        {
+            param.default = Some(scalar.text.clone().into());
+        }
         if let Some(Err(reason)) = param.default.as_ref().map(|default| param.check(default)) {
             cx.report(Code::BadDefault, entry.value.span, format!("the default {reason}"));
         }

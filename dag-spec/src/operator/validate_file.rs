@@ -244,6 +244,7 @@ fn check_column(column: &Column, cx: &mut Cx<'_>) {
 
 fn json(keys: &SchemaKeys) -> Value {
     let mut out = Map::new();
+    set(&mut out, "description", keys.description.as_ref().map(|text| text.0.as_str().into()));
     out.insert("columns".into(), keys.columns.iter().map(column_json).collect());
     out.insert("unknown_columns".into(), keys.unknown_columns.0.into());
     if let Some(null_values) = &keys.null_values {
@@ -262,6 +263,7 @@ fn column_json(column: &Column) -> Value {
     let mut out = Map::new();
     out.insert("name".into(), column.name.value.as_str().into());
     out.insert("type".into(), column.r#type.0.into());
+    set(&mut out, "description", column.description.as_ref().map(|text| text.0.as_str().into()));
     out.insert("required".into(), column.required.into());
     out.insert("nullable".into(), column.nullable.into());
     out.insert("unique".into(), column.unique.into());

@@ -12,6 +12,8 @@ mod names;
 mod shell;
 mod value;
 
+use std::ops::Range;
+
 use minijinja::machinery::{self, ast};
 
 pub use context::{Context, RunContext, TaskInstanceContext};
@@ -23,6 +25,7 @@ pub use value::Tree;
 
 use crate::{
     code::Code,
+    limit::{TEMPLATE_BLOCKS_MAX, TEMPLATE_TAG_TOKENS_MAX},
     read::{Cx, Definitions, Read, Shape},
     source::Span,
     yaml::{Node, Style},
@@ -89,6 +92,11 @@ impl Template {
             return Some(template);
         }
         let place = locate::Locator::new(cx.source, node.span, &scalar.text, scalar.style);
+        if let Some((range, message)) = too_long(&scalar.text) {
+            cx.report(Code::TemplateSyntax, place.span(range), message).help =
+                Some("do the work in the task itself".into());
+            return None;
+        }
         let tree = match machinery::parse(&scalar.text, "template", Default::default()) {
             Ok(tree) => tree,
             Err(error) => {
@@ -114,6 +122,33 @@ impl Template {
         let text = text.strip_prefix(['-', '+']).unwrap_or(text);
         text.strip_suffix(['-', '+']).unwrap_or(text).trim()
     }
+}
+
+/// The place of a template that is too long to be walked, and what to say about it.
+fn too_long(text: &str) -> Option<(Range<usize>, String)> {
+    use machinery::Token;
+
+    let (mut blocks, mut tokens) = (0, 0);
+    for token in machinery::tokenize(text, false, Default::default()) {
+        // What the tokenizer cannot read, the parser reports.
+        let Ok((token, span)) = token else { return None };
+        let place = span.start_offset as usize..span.end_offset as usize;
+        match token {
+            Token::TemplateData(_) | Token::VariableStart => tokens = 0,
+            Token::BlockStart => {
+                blocks += 1;
+                tokens = 0;
+                if TEMPLATE_BLOCKS_MAX < blocks {
+                    return Some((place, format!("a value has at most {TEMPLATE_BLOCKS_MAX} blocks (`{{% … %}}`)")));
+                }
+            }
+            _ => tokens += 1,
+        }
+        if TEMPLATE_TAG_TOKENS_MAX < tokens {
+            return Some((place, format!("an expression has at most {TEMPLATE_TAG_TOKENS_MAX} words")));
+        }
+    }
+    None
 }
 
 fn syntax_message(detail: &str) -> String {

@@ -238,7 +238,7 @@ impl Quoting {
                 let word = after[1..].trim_start_matches(['-', ' ', '\\', '\'', '"']);
                 let end: String = word.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if !end.is_empty() {
-                    after = &word[end.len()..].trim_start_matches(['\'', '"']);
+                    after = word[end.len()..].trim_start_matches(['\'', '"']);
                     self.heredoc = Heredoc::Announced(end);
                 }
             }

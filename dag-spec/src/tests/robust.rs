@@ -205,3 +205,92 @@ fn an_output_for_thousands_is_looked_up_once() {
     }
     assert_eq!(compiled(&yaml).dag.task_count(), 2_002);
 }
+
+/// Syntax trees of templates are walked by recursion, here and in the engine.
+#[test]
+fn a_template_of_a_megabyte_overflows_no_stack() {
+    let templates = [
+        format!("{{{{ ds{} }}}}", " ~ ds".repeat(100_000)),
+        format!("{{{{ ds{} }}}}", " | upper".repeat(100_000)),
+        format!("{{{{ ds{} }}}}", ".a".repeat(300_000)),
+        format!("{{{{ ds{} }}}}", "[0]".repeat(200_000)),
+        format!("{{{{ {}ds }}}}", "not ".repeat(100_000)),
+        format!("{{{{ {}ds{} }}}}", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("{{{{ {}ds }}}}", "- ".repeat(100_000)),
+        format!("{{{{ ds{} }}}}", " if ds else ds".repeat(50_000)),
+        format!("{{{{ ds{} }}}}", "()".repeat(200_000)),
+        format!("{{{{ ds{} }}}}", " is string".repeat(50_000)),
+        format!("{{% if ds %}}{}{{% endif %}}", "{% elif ds %}x".repeat(50_000)),
+        format!("{}{}", "{% if ds %}".repeat(30_000), "{% endif %}".repeat(30_000)),
+        format!("{{{{ [{}] }}}}", "ds, ".repeat(100_000)),
+        "{{ ds }}".repeat(100_000),
+    ];
+    for template in templates {
+        compiles_or_says_why(format!("tasks:\n  a:\n    exec: [{}]\n", crate::yaml::quoted(&template)).as_bytes());
+    }
+}
+
+#[test]
+fn there_are_not_more_tasks_than_a_dag_may_have() {
+    let tasks: String = (0..=limit::TASKS_MAX).map(|n| format!("  t{n}: x\n")).collect();
+    let text = diagnose(&format!("tasks:\n{tasks}"));
+    assert!(
+        text.starts_with(
+            "error[GF0207]: a DAG has at most 20000 tasks, this has 20001\n     --> dags/demo.yaml:20002:3\n"
+        ),
+        "{text}"
+    );
+}
+
+/// Files that cannot be had.
+struct Broken;
+
+impl crate::Files for Broken {
+    fn read(&self, relative: &str) -> Result<Arc<[u8]>, crate::FileError> {
+        Err(match relative {
+            "secret.sh" => crate::FileError::Unreadable("permission denied".into()),
+            "link.sh" => crate::FileError::Outside,
+            "huge.sh" => crate::FileError::TooLarge,
+            _ => return Ok(vec![0; limit::FILE_BYTES_MAX].into()),
+        })
+    }
+}
+
+#[test]
+fn files_that_cannot_be_had_say_why() {
+    let yaml = "files: [secret.sh, link.sh, huge.sh, a, b, c, d, e]\ntasks: {a: b}";
+    assert_snapshot!(render_text(&compile("a.yaml", yaml.as_bytes(), &Broken).diagnostics), @r#"
+    error[GF0803]: cannot read `secret.sh`: permission denied
+     --> a.yaml:1:9
+      |
+    1 | files: [secret.sh, link.sh, huge.sh, a, b, c, d, e]
+      |         ^^^^^^^^^
+
+    error[GF0802]: `link.sh` lies outside the bundle
+     --> a.yaml:1:20
+      |
+    1 | files: [secret.sh, link.sh, huge.sh, a, b, c, d, e]
+      |                    ^^^^^^^
+      = help: move the file into the bundle and name it by a path relative to the DAG file
+
+    error[GF0804]: `huge.sh` has more than 16 MiB
+     --> a.yaml:1:29
+      |
+    1 | files: [secret.sh, link.sh, huge.sh, a, b, c, d, e]
+      |                             ^^^^^^^
+      = help: large data belongs into object storage, not beside a DAG
+
+    error[GF0804]: with `e` the files of this DAG have more than 64 MiB
+     --> a.yaml:1:50
+      |
+    1 | files: [secret.sh, link.sh, huge.sh, a, b, c, d, e]
+      |                                                  ^
+      = help: large data belongs into object storage, not beside a DAG
+    "#);
+}
+
+#[test]
+fn diagnostics_for_programs_have_exactly_these_keys() {
+    let Compilation { diagnostics, .. } = compile("dags/a.yaml", b"tasks:\n  a: {bash: x, retires: 3}", &NoFiles);
+    assert_snapshot!(crate::render_json(&diagnostics).to_string(), @r#"[{"code":"GF0201","severity":"error","message":"unknown key `retires` in a task","file":"dags/a.yaml","line":2,"column":16,"help":"did you mean `retries`?"}]"#);
+}

@@ -189,8 +189,8 @@ fn value_end(text: &str, from: usize, line_end: usize, value_start: usize) -> us
 
 fn trimmed_end(text: &str, from: usize, line_end: usize) -> usize {
     let value = &text[from..line_end];
-    let value = value
-        .find(" #")
-        .map_or(value, |at| if value[..at].matches(['"', '\'']).count() % 2 == 0 { &value[..at] } else { value });
+    let value = value.find(" #").map_or(value, |at| {
+        if value[..at].matches(['"', '\'']).count().is_multiple_of(2) { &value[..at] } else { value }
+    });
     from + value.trim_end().len()
 }

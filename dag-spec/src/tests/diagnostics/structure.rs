@@ -78,7 +78,7 @@ dag: demo
      --> dags/demo.yaml:1:1
       |
     1 | dag: demo
-      | ^^^^^^^^^
+      | ^^^
       = help: add one: `tasks: {hello: echo hello}`
     "#);
 }
