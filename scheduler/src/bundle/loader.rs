@@ -23,7 +23,7 @@ use super::{
     snapshot::{FileState, Gap, LoadedDag, Snapshot},
     walk::{Limits, plain, walk},
 };
-use crate::folder::Stamp;
+use crate::folder::{Stamp, Told};
 
 /// Compiling is CPU work beside everything else that the process does.
 const THREADS_MAX: usize = 8;
@@ -62,6 +62,7 @@ pub(crate) struct Look {
     pub is_unsettled: bool,
     /// How many files were compiled.
     pub compiled: usize,
+    pub told: Told,
 }
 
 impl Loader {
@@ -109,6 +110,7 @@ impl Loader {
             dependencies,
             is_unsettled: self.entries.values().any(|entry| !entry.is_settled),
             compiled,
+            told: Told::about(&root),
         }
     }
 

@@ -19,7 +19,7 @@ use super::{
     snapshot::Snapshot,
     walk::{IGNORE_FILE, Limits, is_yaml},
 };
-use crate::folder::{Sight, Watcher, rescan_pause};
+use crate::folder::{Sight, Told, Watcher, rescan_pause};
 
 /// Saving a file makes several notifications, a checkout thousands: a look waits until they pause…
 const QUIET: Duration = Duration::from_millis(20);
@@ -86,7 +86,7 @@ impl Bundle {
             if watch.follow(&look) {
                 continue;
             }
-            let pause = if look.is_unsettled { RECHECK } else { rescan_pause(&config.root, watch.is_blind(), took) };
+            let pause = if look.is_unsettled { RECHECK } else { rescan_pause(watch.told(&look), took) };
             watch.wait(&look, Instant::now() + pause).await;
             sleep_until(ended + (took * REST).min(REST_MAX)).await;
         }
@@ -121,8 +121,8 @@ impl Watch {
         watch
     }
 
-    fn is_blind(&self) -> bool {
-        self.watcher.is_none() || self.has_failed
+    fn told(&self, look: &Look) -> Told {
+        if self.watcher.is_none() || self.has_failed { Told::NotOfAll } else { look.told }
     }
 
     /// Watches what a look found; true where that began so late that another look is needed.

@@ -4,6 +4,8 @@
 //! repeated and reordered notifications change nothing but the moment.
 
 mod stamp;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub(crate) use stamp::Stamp;
@@ -11,10 +13,29 @@ pub(crate) use watch::{Sight, SightKind, Watcher};
 
 use std::{path::Path, time::Duration};
 
-/// How often a folder is looked at although nothing was reported: changes through memory maps or
-/// by other machines send no notification.
-pub(crate) fn rescan_pause(path: &Path, is_blind: bool, last_took: Duration) -> Duration {
-    let at_least = if is_blind || is_remote(path) { Duration::from_secs(5) } else { Duration::from_secs(30) };
+/// Who else may change a folder without our being told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Told {
+    /// The kernel tells of everything but changes through memory maps.
+    OfAll,
+    /// Other machines write there, or the folder can't be watched.
+    #[default]
+    NotOfAll,
+}
+
+impl Told {
+    /// Asks the file system, which may take its time.
+    pub fn about(path: &Path) -> Self {
+        if is_remote(path) { Self::NotOfAll } else { Self::OfAll }
+    }
+}
+
+/// When a folder is looked at again although nothing was reported.
+pub(crate) fn rescan_pause(told: Told, last_took: Duration) -> Duration {
+    let at_least = match told {
+        Told::OfAll => Duration::from_secs(30),
+        Told::NotOfAll => Duration::from_secs(5),
+    };
     // However large the folder: at most a thousandth of a core.
     at_least.max(last_took * 1000)
 }

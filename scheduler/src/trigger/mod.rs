@@ -9,5 +9,7 @@
 
 mod decide;
 pub mod file;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Decision, Subject, decide};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::scope::Scope;
-use crate::folder::Stamp;
+use crate::folder::{Stamp, Told};
 
 /// More files in one folder than this are not looked at: a folder of arrivals is emptied some day.
 const FILES_MAX: usize = 1_000_000;
@@ -26,6 +26,7 @@ pub(crate) struct Found {
     /// way to it.
     pub dirs: HashSet<PathBuf>,
     pub problem: Option<Problem>,
+    pub told: Told,
 }
 
 /// Why a look is not complete.
@@ -51,7 +52,7 @@ impl Found {
 
 /// Looks at the whole folder. Links to files are followed, links to folders inside are not.
 pub(crate) fn look(scope: &Scope) -> Found {
-    let mut found = Found::default();
+    let mut found = Found { told: Told::about(&scope.folder), ..Found::default() };
     let mut pending = vec![(scope.folder.clone(), 0)];
     while let Some((dir, depth)) = pending.pop() {
         let entries = match fs::read_dir(&dir) {

@@ -133,6 +133,7 @@ impl Ripening {
         }
     }
 
+    #[cfg(test)]
     pub fn waiting_count(&self) -> usize {
         self.waiting.len()
     }

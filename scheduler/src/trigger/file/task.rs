@@ -18,7 +18,7 @@ use super::{
     look::{Found, Problem, look},
     scope::Scope,
 };
-use crate::folder::rescan_pause;
+use crate::folder::{Told, rescan_pause};
 
 /// Between tries while the database or the folder can't be reached.
 const RETRY: Duration = Duration::from_secs(1);
@@ -126,12 +126,14 @@ impl Task {
         let found: Found;
         (self.arrivals, found) = blocking(self.arrivals, |arrivals| arrivals.look(Instant::now())).await;
         watching.looked(began.elapsed());
+        let told = found.told;
         self.tell(watching, found.problem.as_ref());
         if std::mem::take(&mut watching.is_first) {
             self.skip_known(found).await;
         }
         let answer = self.subscription.watch(self.arrivals.dirs().clone()).await;
-        let pause = rescan_pause(&self.arrivals.scope.folder, answer.failure.is_some(), watching.took);
+        let told = if answer.failure.is_some() { Told::NotOfAll } else { told };
+        let pause = rescan_pause(told, watching.took);
         watching.look_at = Instant::now() + pause;
         if let Some((dir, error)) = answer.failure {
             watching.warn_blind(&dir, &error);
