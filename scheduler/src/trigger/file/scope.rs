@@ -22,10 +22,7 @@ pub(crate) struct Scope {
 impl Scope {
     /// A relative folder begins at the root of the bundle.
     pub fn of(root: &Path, spec: &FileTrigger) -> Result<Self, globset::Error> {
-        // What runs are told is the same wherever the scheduler was started.
-        let folder = root.join(&spec.path);
-        let folder = std::path::absolute(&folder).unwrap_or(folder);
-        Self::new(folder, spec.recursive, spec.glob.clone(), spec.suffix.clone())
+        Self::new(watched(root, Path::new(&spec.path)), spec.recursive, spec.glob.clone(), spec.suffix.clone())
     }
 
     fn new(
@@ -77,9 +74,36 @@ impl Scope {
     }
 }
 
+/// The folder that a path in a DAG file names, the same wherever the scheduler was started.
+///
+/// A `..` at its beginning is taken out: no link is left in the root, so it means the root's parent.
+fn watched(root: &Path, path: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+    let mut folder = root.canonicalize().unwrap_or_else(|_| absolute());
+    let mut rest = path;
+    while let Ok(below) = rest.strip_prefix("..") {
+        folder.pop();
+        rest = below;
+    }
+    folder.join(rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_beside_the_dags_is_named_without_a_detour() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let dags = root.join("dags");
+        std::fs::create_dir(&dags).unwrap();
+        assert_eq!(watched(&dags, Path::new("../data/in")), root.join("data/in"));
+        assert_eq!(watched(&dags, Path::new("in")), dags.join("in"));
+        assert_eq!(watched(&dags, Path::new("/in")), Path::new("/in"));
+        std::os::unix::fs::symlink(&dags, root.join("link")).unwrap();
+        assert_eq!(watched(&root.join("link"), Path::new("../in")), root.join("in"));
+    }
 
     fn scope(is_recursive: bool, globs: &[&str], suffixes: &[&str]) -> Scope {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
