@@ -33,7 +33,7 @@ pub fn assemble(checked: Checked, cx: &mut Cx<'_>) -> Option<CompiledDag> {
         max_active_runs: keys.max_active_runs,
         max_active_tasks: keys.max_active_tasks,
         max_consecutive_failed_runs: NonZeroU32::new(keys.max_consecutive_failed_dag_runs),
-        dagrun_timeout: keys.dagrun_timeout,
+        dagrun_timeout: keys.dagrun_timeout.map(|timeout| timeout.0),
         fail_fast: keys.fail_fast,
     })
     .expect("the checks found no cycle, and edges are numbers of tasks");
@@ -72,7 +72,7 @@ fn core_task(task: &FlatTask, zone: Tz) -> Option<Task> {
         retry_delay: settings.retry_delay.unwrap_or(Duration::from_secs(300)),
         retry_backoff: settings.retry_exponential_backoff.and_then(|backoff| backoff.0),
         retry_delay_max: settings.max_retry_delay,
-        execution_timeout: settings.execution_timeout,
+        execution_timeout: settings.execution_timeout.map(|timeout| timeout.0),
         pool: settings.pool.clone().unwrap_or_else(PoolName::default_pool),
         pool_slots: settings.pool_slots.unwrap_or(NonZeroU32::MIN),
         priority_weight: settings.priority_weight.unwrap_or(1),

@@ -6,7 +6,8 @@ use crate::{
     dag::{DagKeys, Groups, TaskDefaults},
     operator::Operator,
     read::{Definitions, Field, Read, Spec, object_schema},
-    template::{FILTERS, VARIABLES},
+    suggest,
+    template::{DATE_ATTRIBUTES, DATE_METHODS, FILTERS, VARIABLES},
 };
 
 /// The version of the language, part of the schema's name.
@@ -28,13 +29,45 @@ pub fn json_schema() -> Value {
     Value::Object(root)
 }
 
+const INTRODUCTION: &str = r#"# YAML reference
+
+This page is generated from the types that read DAG files.
+
+```yaml
+tasks:
+  extract: {bash: {file: extract.sh}, retries: 3}
+  load: {needs: extract, python: {file: jobs/load.py, call: main, args: {day: "{{ ds }}"}}}
+```
+
+A file is UTF-8 text in YAML 1.2, with at most 1 MiB.
+Keys that take a text take the scalar as it is written: `0012` and `yes` stay what they are.
+Durations have units (`30s`, `1h30m`, `2d`, or ISO 8601), sizes too (`10MiB`).
+`gridflow dags validate` reports every problem of a file at once; each has a code with a page in `docs/errors/`.
+"#;
+
+const TEMPLATES: &str = r#"
+## Templates
+
+Values are Jinja templates; keys that are read when the file is loaded (numbers, names, dates, paths of files beside the DAG) are not.
+Undefined is an error: `{{ params.x | default('y') }}` stands in for what may be missing.
+A value that is exactly one expression keeps its type; where a text is needed, a truth is `true` or `false`, and a list or map is JSON.
+In a longer text values print as in Airflow: `True`, `None`, `2025-01-31 06:00:00+00:00`.
+
+In `bash:` the dates and ids are safe as they are.
+Anything from `params`, `trigger`, `tasks`, `var` or `dag_run.conf` is quoted with `| sh` or passed through `env:`; `| raw` says that it is meant to be part of the command.
+Files of scripts, and Python code, are run as they are.
+
+| Variable | Meaning |
+| --- | --- |
+"#;
+
 /// The reference of the language, in Markdown.
 pub fn reference_markdown() -> String {
     let mut definitions = Definitions::default();
     let dag = DagKeys::fields(&mut definitions);
     Groups::shape(&mut definitions);
     let operators = Operator::shapes(&mut definitions);
-    let mut out = String::from("# YAML reference\n\nThis page is generated from the types that read DAG files.\n");
+    let mut out = INTRODUCTION.to_owned();
     section(&mut out, 2, "dag", DagKeys::doc(), &dag);
     let defaults = TaskDefaults::fields(&mut definitions);
     let known = |name: &str| definitions.sections.get(name).cloned().unwrap_or_default();
@@ -45,7 +78,7 @@ pub fn reference_markdown() -> String {
     section(&mut out, 2, TaskDefaults::NAME, TaskDefaults::doc(), &defaults);
     out.push_str("\n## Operators\n\nA task has exactly one of these keys.\n");
     for (key, summary, shape) in operators {
-        out.push_str(&format!("\n### {key}\n\n{summary}\n\nValue: {}.\n", shape.phrase));
+        out.push_str(&format!("\n### {key}\n\n{summary}\n\nValue: {}.\n", paragraph(&shape.phrase)));
         let prefix = format!("{key}.");
         for (name, (doc, fields)) in
             definitions.sections.iter().filter(|(name, _)| *name == key || name.starts_with(&prefix))
@@ -62,7 +95,7 @@ pub fn reference_markdown() -> String {
         let (doc, fields) = known(name);
         section(&mut out, 3, name, &doc, &fields);
     }
-    out.push_str("\n## Templates\n\nValues are Jinja templates. A value that is exactly one expression keeps its type.\n\n| Variable | Meaning |\n| --- | --- |\n");
+    out.push_str(TEMPLATES);
     for variable in VARIABLES {
         out.push_str(&format!("| `{}` | {} |\n", variable.name, cell(variable.doc)));
     }
@@ -70,6 +103,11 @@ pub fn reference_markdown() -> String {
     for (name, doc) in crate::dag::FILE_TRIGGER_FIELDS {
         out.push_str(&format!("| `trigger.{name}` | {} |\n", cell(doc)));
     }
+    out.push_str(&format!(
+        "\nDates have the attributes {} and the methods {}.\n",
+        suggest::list(DATE_ATTRIBUTES.iter().copied()),
+        suggest::list(DATE_METHODS.iter().copied())
+    ));
     let filters: Vec<_> = FILTERS.iter().map(|name| format!("`{name}`")).collect();
     out.push_str(&format!("\nFilters: {}.\n", filters.join(", ")));
     out
@@ -102,9 +140,21 @@ fn table(out: &mut String, fields: &[Field]) {
 
 /// Doc comments keep their line breaks and the blank before each line.
 fn paragraph(doc: &str) -> String {
-    doc.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    links(&doc.lines().map(str::trim).collect::<Vec<_>>().join(" "))
 }
 
 fn cell(text: &str) -> String {
     paragraph(text).replace('|', "\\|")
+}
+
+/// Links to sections, spelt as Markdown spells the names of headings.
+fn links(text: &str) -> String {
+    let mut parts = text.split("](#");
+    let mut out = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(')').unwrap_or((part, ""));
+        let slug: String = name.chars().filter(|c| *c != '.').map(|c| if c == ' ' { '-' } else { c }).collect();
+        out.push_str(&format!("](#{slug}){rest}"));
+    }
+    out
 }

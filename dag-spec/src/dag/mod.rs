@@ -7,7 +7,7 @@ mod task;
 mod trigger;
 
 use chrono_tz::Tz;
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
 pub use env::Env;
 pub use param::{Literal, Param, ParamError, ParamType, Params};
@@ -18,7 +18,7 @@ pub use trigger::{
     TriggerSpec, Triggers,
 };
 
-use crate::read::{Date, OneOrMany, Prose, Spanned, spec};
+use crate::read::{Date, OneOrMany, Prose, Spanned, Timeout, spec};
 
 spec! {
     /// A DAG: one YAML file with a top-level `tasks:`.
@@ -55,7 +55,7 @@ spec! {
         /// Pauses the DAG after so many failed runs in a row; 0 never does.
         pub max_consecutive_failed_dag_runs: u32 = "0",
         /// Fails a run that takes longer.
-        pub dagrun_timeout: Option<Duration>,
+        pub dagrun_timeout: Option<Timeout>,
         /// Whether the first failed task ends the run.
         pub fail_fast: bool = "false",
         /// The params of a run, with types and defaults.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use chrono_tz::Tz;
 use gridflow_core::{CronExpression, Schedule};
 use serde_json::json;
@@ -168,6 +169,11 @@ fn cron(text: &Spanned<String>, cx: &mut Cx<'_>) -> Option<CronExpression> {
     let normal = fields.join(" ");
     let parser = croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Disallowed).build();
     match parser.parse(&normal) {
+        Ok(pattern) if pattern.find_next_occurrence(&DateTime::UNIX_EPOCH, true).is_err() => {
+            let message = format!("`{}` never comes: no date is like that", text.value);
+            cx.report(Code::BadCron, text.span, message);
+            None
+        }
         Ok(pattern) => Some(CronExpression { text: normal, pattern }),
         Err(error) => {
             let (code, detail) = (Code::BadCron, bad_field(&fields).unwrap_or_else(|| error.to_string()));

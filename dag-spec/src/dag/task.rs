@@ -9,7 +9,10 @@ use super::Env;
 use crate::{
     code::Code,
     operator::Operator,
-    read::{Cx, Date, Definitions, Fields, OneOrMany, Prose, Read, Shape, Spanned, Spec, named, object_schema, spec},
+    read::{
+        Cx, Date, Definitions, Fields, OneOrMany, Prose, Read, Shape, Spanned, Spec, Timeout, named, object_schema,
+        spec,
+    },
     source::Span,
     template::Template,
     yaml::{Entry, Node, NodeKind},
@@ -29,7 +32,7 @@ spec! {
         /// The longest delay that a multiplied one grows to.
         pub max_retry_delay: Option<Duration>,
         /// Ends a try that takes longer; it counts as failed.
-        pub execution_timeout: Option<Duration>,
+        pub execution_timeout: Option<Timeout>,
         /// The pool that the task takes its slots from.
         pub pool: Option<PoolName> = "default_pool",
         /// How many slots the task takes.
@@ -326,7 +329,8 @@ impl Read for TriggerRule {
     }
 
     fn shape(_: &mut Definitions) -> Shape {
-        Shape::new("trigger rule", json!({ "enum": Self::ALL.map(Self::as_str) }))
+        let names = Self::ALL.map(|rule| format!("`{}`", rule.as_str()));
+        Shape::new(names.join(", "), json!({ "enum": Self::ALL.map(Self::as_str) }))
     }
 }
 

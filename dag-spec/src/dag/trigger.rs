@@ -41,7 +41,7 @@ pub enum TriggerKind {
 /// A folder that is watched for files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileTrigger {
-    /// The folder, as written: absolute, or relative to where the scheduler runs its DAGs.
+    /// The folder, as written: absolute, or relative to the DAG file.
     pub path: String,
     /// Patterns of file names; any of them will do. None: every file.
     pub glob: Vec<String>,
@@ -109,7 +109,7 @@ const ON_PAUSE: &[(&str, OnPause)] = &[("keep", OnPause::Keep), ("drop", OnPause
 spec! {
     /// Starts a run for each file that lands in a folder.
     pub struct FileTriggerKeys "trigger.file" {
-        /// The folder to watch.
+        /// The folder to watch: an absolute path, or one relative to the DAG file.
         pub path: Spanned<String>,
         /// A pattern of file names, or a list of them: `*.csv`, `orders-??.json`.
         pub glob: OneOrMany<Spanned<String>>,

@@ -10,7 +10,7 @@ pub use context::Cx;
 pub use shape::{Definitions, Shape, object_schema};
 pub(crate) use spec::spec;
 pub use spec::{Field, Fields, Spec, read_map, unknown_key};
-pub use value::{Date, OneOrMany, Pattern, Prose, Size, Spanned, named, parse_duration};
+pub use value::{Date, OneOrMany, Pattern, Prose, Size, Spanned, Timeout, named, parse_duration};
 
 use crate::yaml::Node;
 

@@ -225,6 +225,26 @@ impl Read for Duration {
     }
 }
 
+/// A duration of some length: a limit of nothing would end everything at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeout(pub Duration);
+
+impl Read for Timeout {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let duration = Duration::read(node, cx)?;
+        if duration.is_zero() {
+            cx.report(Code::OutOfRange, node.span, "a limit of time is longer than nothing").help =
+                Some("leave the key out for no limit".into());
+            return None;
+        }
+        Some(Self(duration))
+    }
+
+    fn shape(definitions: &mut Definitions) -> Shape {
+        Duration::shape(definitions)
+    }
+}
+
 /// One value or a list of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OneOrMany<T>(pub Vec<T>);

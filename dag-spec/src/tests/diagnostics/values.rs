@@ -40,6 +40,12 @@ tasks: {a: b}
     1 | schedule: {cron: ["0 25 * * *", "* * * *", "0 0 0 * * *", "0 0 * FOO *", "61 * * * *", "0 0 31 2 *"]}
       |                                                                          ^^^^^^^^^^^^
       = help: the fields are minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-7)
+
+    error[GF0401]: `0 0 31 2 *` never comes: no date is like that
+     --> dags/demo.yaml:1:88
+      |
+    1 | schedule: {cron: ["0 25 * * *", "* * * *", "0 0 0 * * *", "0 0 * FOO *", "61 * * * *", "0 0 31 2 *"]}
+      |                                                                                        ^^^^^^^^^^^^
     "#);
 }
 
@@ -537,4 +543,37 @@ fn ids_from_file_names_are_checked() {
     assert_snapshot!(diagnose(r#"
 tasks: {a: b}
 "#), @"");
+}
+
+#[test]
+fn a_limit_of_no_time_is_refused() {
+    assert_snapshot!(diagnose("dagrun_timeout: 0s\ntasks: {a: {bash: x, execution_timeout: 0m, grace: 0s}}"), @r#"
+    error[GF0406]: a limit of time is longer than nothing
+     --> dags/demo.yaml:1:17
+      |
+    1 | dagrun_timeout: 0s
+      |                 ^^
+      = help: leave the key out for no limit
+
+    error[GF0406]: a limit of time is longer than nothing
+     --> dags/demo.yaml:2:41
+      |
+    2 | tasks: {a: {bash: x, execution_timeout: 0m, grace: 0s}}
+      |                                         ^^
+      = help: leave the key out for no limit
+    "#);
+}
+
+#[test]
+fn a_cron_that_never_comes_is_refused() {
+    let start = std::time::Instant::now();
+    assert_snapshot!(diagnose("schedule: 0 0 31 2 *\ntasks: {a: b}"), @r#"
+    error[GF0401]: `0 0 31 2 *` never comes: no date is like that
+     --> dags/demo.yaml:1:11
+      |
+    1 | schedule: 0 0 31 2 *
+      |           ^^^^^^^^^^
+    "#);
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(diagnose("schedule: 0 0 29 2 *\ntasks: {a: b}"), "");
 }
