@@ -1,7 +1,5 @@
 //! Asking the leader for something and waiting for its answer.
 
-use std::time::Duration;
-
 use chrono::Utc;
 use gridflow_store::{
     api::command::CommandOutcome,
@@ -14,8 +12,6 @@ use crate::{
     state::App,
 };
 
-/// How long a handler waits for the leader; a takeover takes less.
-const OUTCOME_TIMEOUT: Duration = Duration::from_secs(8);
 /// Who asks, until there are users.
 pub const ACTOR: &str = "admin";
 
@@ -25,7 +21,7 @@ pub async fn ask(app: &App, request: Request) -> Result<()> {
     let id = command::submit(&mut *app.conn().await?, &command, Utc::now()).await?;
     let mut waiting = app.watch.command(id)?;
     app.watch.wake_scheduler();
-    match tokio::time::timeout(OUTCOME_TIMEOUT, waiting.next()).await {
+    match tokio::time::timeout(app.command_timeout, waiting.next()).await {
         Ok(CommandOutcome::Done) => Ok(()),
         Ok(CommandOutcome::Refused(reason)) => Err(Error::Conflict(reason)),
         Err(_) => Err(Error::Unavailable(format!(

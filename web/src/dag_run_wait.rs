@@ -76,7 +76,7 @@ async fn next(mut waiter: Waiter) -> Result<Option<(Bytes, Waiter)>, Error> {
     if !std::mem::replace(&mut waiter.is_first, false) {
         let shutdown = waiter.app.shutdown.clone();
         tokio::select! {
-            state = waiter.waiting.next() => waiter.state = state,
+            state = changed(&mut waiter.waiting, waiter.state) => waiter.state = state,
             _ = waiter.interval.tick() => {}
             // Ends before the run has ended: the client sees that the last state is not final.
             () = shutdown.cancelled() => return Ok(None),
@@ -88,6 +88,18 @@ async fn next(mut waiter: Waiter) -> Result<Option<(Bytes, Waiter)>, Error> {
         line["results"] = Value::Object(results(&waiter).await?);
     }
     Ok(Some((Bytes::from(format!("{line}\n")), waiter)))
+}
+
+/// The next state that is another one.
+///
+/// Cancel safe.
+async fn changed(waiting: &mut Waiting<RunKey, RunState>, seen: RunState) -> RunState {
+    loop {
+        let state = waiting.next().await;
+        if state != seen {
+            return state;
+        }
+    }
 }
 
 /// The return values of the asked tasks; a list where a task is mapped.

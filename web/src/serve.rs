@@ -19,6 +19,7 @@ use crate::{
     router,
     security::{Gate, Token},
     state::{App, Shared},
+    version_cache::VersionCache,
     watch::{self, Wake},
 };
 
@@ -43,6 +44,13 @@ pub struct Config {
     pub database: Database,
     pub logs: LogPlace,
     pub wake: Wake,
+    /// How long a handler waits for the leader's answer to a command; a takeover takes less than the default.
+    pub command_timeout: Duration,
+}
+
+impl Config {
+    /// See [`Config::command_timeout`].
+    pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(8);
 }
 
 /// Why there is no server.
@@ -84,7 +92,14 @@ impl Server {
         let Self { listener, address, config } = self;
         let tasks = TaskTracker::new();
         let watch = watch::start(&tasks, config.database.clone(), config.wake, shutdown.clone());
-        let app = App::new(Shared::new(config.database, config.logs, watch, shutdown.clone()));
+        let app = App::new(Shared {
+            database: config.database,
+            logs: config.logs,
+            watch,
+            versions: VersionCache::default(),
+            command_timeout: config.command_timeout,
+            shutdown: shutdown.clone(),
+        });
         let service = router::router(app, Arc::new(Gate::new(config.token, address)));
         tracing::info!(server.address = %address, "API at http://{address}/api/v2");
         accept(&listener, &service, &tasks, &shutdown).await;

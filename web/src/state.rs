@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use gridflow_store::{Database, Reader};
 use tokio_util::sync::CancellationToken;
@@ -17,15 +17,12 @@ pub struct Shared {
     pub logs: LogPlace,
     pub watch: Watch,
     pub versions: VersionCache,
+    pub command_timeout: Duration,
     /// Streams end when it is cancelled.
     pub shutdown: CancellationToken,
 }
 
 impl Shared {
-    pub fn new(database: Database, logs: LogPlace, watch: Watch, shutdown: CancellationToken) -> Self {
-        Self { database, logs, watch, versions: VersionCache::default(), shutdown }
-    }
-
     /// A connection of the pool, given back when dropped.
     pub async fn conn(&self) -> Result<Reader> {
         Ok(self.database.reader().await?)

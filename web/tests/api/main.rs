@@ -1,7 +1,12 @@
 //! The API over real connections and a real PostgreSQL.
 
 mod dag;
+mod dag_run;
+mod dependency;
 mod error;
+mod log;
 mod security;
 mod support;
+mod task_instance;
 mod trigger;
+mod wait;

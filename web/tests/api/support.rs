@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -67,6 +68,7 @@ impl Api {
             database: database.clone(),
             logs: LogPlace { root: state.path().to_owned(), path: log_path },
             wake: Wake { inbox: Some(Arc::clone(&inbox)), turn: Some(Arc::clone(&turn)) },
+            command_timeout: Duration::from_millis(500),
         };
         let server = Server::bind(config).await.unwrap();
         let base = format!("http://{}/api/v2", server.address());
@@ -128,6 +130,42 @@ impl Api {
     pub async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
         let (status, body) = answer(self.request(Method::PATCH, path).json(&body)).await;
         (status.as_u16(), body)
+    }
+
+    /// Marks a run as running, with a row for each of its tasks.
+    pub fn start_run(&self, run_id: &str) {
+        self.sql(&format!(
+            "UPDATE dag_run SET state = 'running', started_at = queued_at - interval '1 s' WHERE run_id = '{run_id}';
+             INSERT INTO task_instance (dag_run_id, task_no, state, try_number, tries_max)
+             SELECT r.id, t.task_no, 'none', 0, 2 FROM dag_run r
+             JOIN dag_version_task t ON t.dag_version_id = r.dag_version_id WHERE r.run_id = '{run_id}'"
+        ));
+    }
+
+    /// Adds an attempt of a task in this state and makes it the present one; returns its id.
+    pub fn attempt(&self, run_id: &str, task_id: &str, number: u32, state: &str) -> AttemptId {
+        let id = uuid::Uuid::now_v7();
+        self.sql(&format!(
+            "INSERT INTO attempt (dag_run_id, attempt_id, task_no, map_index, try_number, state, executor, queued_turn,
+                 queued_at, started_at, pid)
+             SELECT r.id, '{id}', t.task_no, -1, {number}, '{state}', 'local', 1, now(), now(), 42 FROM dag_run r
+             JOIN dag_version_task t ON t.dag_version_id = r.dag_version_id
+             WHERE r.run_id = '{run_id}' AND t.task_id = '{task_id}';
+             UPDATE task_instance ti SET attempt_id = '{id}', try_number = {number}, state = 'running', started_at = now()
+             FROM attempt a WHERE a.attempt_id = '{id}' AND ti.dag_run_id = a.dag_run_id AND ti.task_no = a.task_no"
+        ));
+        AttemptId(id)
+    }
+
+    /// Closes an attempt, with its task instance in this state.
+    pub fn close(&self, attempt: AttemptId, exit_code: i32, state: &str) {
+        self.sql(&format!(
+            "UPDATE attempt SET state = 'closed', outcome = 'exited', exit_code = {exit_code},
+                 ended_at = started_at + interval '2.5 s' WHERE attempt_id = '{attempt}';
+             UPDATE task_instance ti SET state = '{state}', ended_at = a.ended_at, started_at = a.started_at
+             FROM attempt a WHERE a.attempt_id = '{attempt}' AND ti.attempt_id = a.attempt_id
+                 AND ti.dag_run_id = a.dag_run_id"
+        ));
     }
 
     /// Triggers a run and returns its answer.
