@@ -23,6 +23,8 @@ run:
 test:
 	@scripts/ensure-postgresql
 	$(CARGO) test --workspace
+	$(CARGO) build --package gridflow-cli
+	tests/airflow_client/run
 
 unit:
 	$(CARGO) test --package gridflow-core --package gridflow-dag-spec --package xtask

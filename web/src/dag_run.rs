@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use gridflow_core::Timestamp;
 use gridflow_store::api::{
-    dag,
+    Bound, Range, dag,
     dag_run::{self, DURATION, RunFilter, RunRow},
 };
 use serde::Serialize;
@@ -134,6 +134,12 @@ pub async fn list(State(app): State<App>, path::Of(dag_id): path::Of<String>, mu
 }
 
 fn read_filter(dag_id: &str, query: &mut Query) -> Result<RunFilter> {
+    let mut instants = filter::instants(query, INSTANTS)?;
+    // Sent by airflowctl, which Airflow itself ignores.
+    let bounds = [("start_date", "r.started_at", Bound::AtLeast), ("end_date", "r.ended_at", Bound::AtMost)];
+    for (name, column, bound) in bounds {
+        instants.extend(query.instant(name)?.map(|value| Range { column, bound, value }));
+    }
     Ok(RunFilter {
         dag_id: filter::id_or_all(dag_id),
         dag_id_like: filter::patterns(query, "dag_id"),
@@ -144,7 +150,7 @@ fn read_filter(dag_id: &str, query: &mut Query) -> Result<RunFilter> {
         version_numbers: query.small_integers("dag_version"),
         bundle_version: query.text("bundle_version").map(str::to_owned),
         conf_contains: query.text("conf_contains").filter(|text| !text.is_empty()).map(str::to_owned),
-        instants: filter::instants(query, INSTANTS)?,
+        instants,
         durations: filter::seconds(query, "duration", DURATION),
     })
 }

@@ -60,6 +60,8 @@ fn task_instances() -> Router<App> {
         .route("/{task_id}/{map_index}/dependencies", get(dependency::get_mapped))
         .route("/{task_id}/tries", get(task_instance_try::list))
         .route("/{task_id}/tries/{task_try_number}", get(task_instance_try::get))
+        .route("/{task_id}/{map_index}/tries", get(task_instance_try::list_mapped))
+        .route("/{task_id}/{map_index}/tries/{task_try_number}", get(task_instance_try::get_mapped))
         .route("/{task_id}/logs/{try_number}", get(log::get))
         .route("/{task_id}/xcomEntries", get(xcom::list))
         .route("/{task_id}/xcomEntries/{*xcom_key}", get(xcom::get))

@@ -121,6 +121,7 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
         database: database.clone(),
         logs: LogPlace { root: setup.state_dir.path().to_owned(), path: log_path },
         wake: Wake { inbox: Some(signals.inbox.clone()), turn: Some(signals.turn.clone()) },
+        command_timeout: gridflow_web::Config::COMMAND_TIMEOUT,
     };
     let server = Server::bind(config).await.map_err(|error| {
         Failure::user("cannot serve the API")

@@ -135,6 +135,9 @@ async fn a_mapped_task_needs_its_index() {
     assert_eq!(api.status(&format!("{PATH}/b/7")).await.0, 404);
     assert_eq!(api.status(&format!("{PATH}/b/x")).await.0, 422);
     assert_eq!(api.get(PATH).await["total_entries"], 4);
+    assert_eq!(api.get(&format!("{PATH}/b/1/tries")).await["task_instances"][0]["map_index"], 1);
+    assert_eq!(api.get(&format!("{PATH}/b/1/tries/1")).await["state"], "success");
+    assert_eq!(api.get(&format!("{PATH}/b/tries?map_index=1")).await["total_entries"], 1);
 }
 
 #[tokio::test]
