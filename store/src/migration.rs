@@ -1,10 +1,17 @@
 //! The schema's steps, embedded in the program.
 
+use std::sync::LazyLock;
+
 use sqlx::{PgConnection, migrate::Migrator};
 
 use crate::{Error, Timestamp, database::Database, partition};
 
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("../migrations");
+    // A newer program may have migrated already; migrations work while the release before them still runs.
+    migrator.set_ignore_missing(true);
+    migrator
+});
 
 /// The schema that this program was built for.
 pub fn schema_version_needed() -> i64 {
@@ -15,7 +22,7 @@ pub fn schema_version_needed() -> i64 {
 /// one does it, the others wait.
 pub async fn migrate(database: &Database, now: Timestamp) -> Result<(), Error> {
     let mut conn = database.pool().acquire().await?;
-    MIGRATOR.run(&mut conn).await?;
+    MIGRATOR.run_direct(None, &mut *conn, false).await?;
     partition::ensure(&mut conn, now).await?;
     Ok(())
 }

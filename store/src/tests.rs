@@ -8,6 +8,7 @@ mod dag;
 mod differential;
 mod event;
 mod leader;
+mod migration;
 mod notify;
 mod partition;
 mod pooler;

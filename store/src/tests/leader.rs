@@ -112,6 +112,18 @@ async fn a_leader_stopped_inside_a_turn_is_deposed_and_its_turn_undone() {
 }
 
 #[tokio::test]
+async fn a_process_stopped_in_a_transaction_beside_its_turns_does_not_hold_a_takeover_up() {
+    let fixture = fixture().await;
+    let stopped = fixture.leader().await;
+    let mut beside = fixture.database.pool().begin().await.unwrap();
+    fence::hold(&mut beside, stopped.pass()).await.unwrap();
+    let since = Instant::now();
+    lead_eventually(candidate(&fixture).await).await;
+    assert!(since.elapsed() < Duration::from_secs(15));
+    assert!(beside.commit().await.is_err(), "its session was ended");
+}
+
+#[tokio::test]
 async fn a_leader_that_pings_and_one_whose_database_is_slow_stay() {
     let (pinging, slow) = (fixture().await, fixture().await);
     let mut pinging_leader = pinging.leader().await;

@@ -1,0 +1,66 @@
+//! The throw-away server itself: it works, and it never outlives the one who started it.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use gridflow_testkit::postgres::{Durability, Postgres};
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Set in the copy of this program that plays the process which is killed.
+const ROLE: &str = "GRIDFLOW_TESTKIT_VICTIM";
+
+#[test]
+fn a_server_answers_and_is_gone_when_dropped() {
+    let server = Postgres::start(Durability::Full).unwrap();
+    assert_eq!(server.psql("postgres", "SHOW fsync").unwrap(), "on");
+    assert_ne!(server.create_database().unwrap(), server.create_database().unwrap());
+    let (pid, data) = (server.pid(), server.data_dir());
+    drop(server);
+    assert_eq!(kill(pid, None), Err(Errno::ESRCH));
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_server_dies_with_a_killed_process_and_its_folder_is_swept_by_the_next_one() {
+    if env::var_os(ROLE).is_some() {
+        return be_killed();
+    }
+    let mut victim = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "a_server_dies_with_a_killed_process_and_its_folder_is_swept_by_the_next_one"])
+        .env(ROLE, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    let line = lines.map_while(Result::ok).find_map(|line| Some(line.split_once("server ")?.1.to_owned())).unwrap();
+    let (pid, data) = line.split_once(' ').unwrap();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+
+    let pid = Pid::from_raw(pid.parse().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while kill(pid, None).is_ok() {
+        assert!(Instant::now() < deadline, "the server outlived its owner");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _next = Postgres::start(Durability::None).unwrap();
+    assert!(!std::path::Path::new(data).exists());
+}
+
+/// Starts the server from a thread that ends at once: only the whole process's end may be its end.
+fn be_killed() {
+    let server = thread::spawn(Postgres::shared).join().unwrap();
+    println!("server {} {}", server.pid(), server.data_dir().display());
+    loop {
+        thread::park();
+    }
+}
