@@ -1,6 +1,7 @@
 -- The whole schema of the durable core: who leads, what runs, what came in.
 --
--- Conventions. Instants are timestamptz and always come in as parameters. States are Airflow's names as text.
+-- Conventions. Texts in keys and indexes are compared by bytes (COLLATE "C"): an upgrade of the system's libraries
+-- changes other orders, and with them what a unique index finds. Instants are timestamptz and always come in as parameters. States are Airflow's names as text.
 -- Constraints are named, because the store maps errors by name. Values that people or tasks wrote are `json`, not
 -- `jsonb`: key order survives, and an escaped NUL in a task's output can't fail a whole turn. `key_id` names the key
 -- that a row's values are encrypted with; null is plain text.
@@ -41,14 +42,14 @@ COMMENT ON COLUMN node.turn_highest IS 'The highest turn that anything on the no
 
 CREATE TABLE workspace (
     id smallint NOT NULL CONSTRAINT workspace_key PRIMARY KEY,
-    name text NOT NULL CONSTRAINT workspace_name_taken UNIQUE
+    name text COLLATE "C" NOT NULL CONSTRAINT workspace_name_taken UNIQUE
 );
 INSERT INTO workspace VALUES (1, 'default');
 
 CREATE TABLE bundle (
     id smallint GENERATED ALWAYS AS IDENTITY CONSTRAINT bundle_key PRIMARY KEY,
     workspace_id smallint NOT NULL DEFAULT 1 CONSTRAINT bundle_workspace REFERENCES workspace,
-    name text NOT NULL,
+    name text COLLATE "C" NOT NULL,
     CONSTRAINT bundle_name_taken UNIQUE (name, workspace_id)
 );
 COMMENT ON TABLE bundle IS 'Where DAG files come from.';
@@ -57,7 +58,7 @@ INSERT INTO bundle (name) VALUES ('dags');
 -- DAGs and their versions --------------------------------------------------------------------------------------------
 
 CREATE TABLE dag (
-    dag_id text NOT NULL,
+    dag_id text COLLATE "C" NOT NULL,
     workspace_id smallint NOT NULL DEFAULT 1 CONSTRAINT dag_workspace REFERENCES workspace,
     bundle_id smallint NOT NULL CONSTRAINT dag_bundle REFERENCES bundle,
     file text NOT NULL,
@@ -90,7 +91,7 @@ COMMENT ON TABLE blob IS 'Files of DAG versions by the BLAKE3 hash of their byte
 
 CREATE TABLE dag_version (
     id uuid NOT NULL CONSTRAINT dag_version_key PRIMARY KEY,
-    dag_id text NOT NULL,
+    dag_id text COLLATE "C" NOT NULL,
     workspace_id smallint NOT NULL DEFAULT 1,
     number integer NOT NULL,
     hash bytea NOT NULL,
@@ -105,7 +106,7 @@ COMMENT ON COLUMN dag_version.hash IS 'Over the YAML and every file it refers to
 
 CREATE TABLE dag_version_file (
     dag_version_id uuid NOT NULL CONSTRAINT dag_version_file_version REFERENCES dag_version ON DELETE CASCADE,
-    path text NOT NULL,
+    path text COLLATE "C" NOT NULL,
     hash bytea NOT NULL CONSTRAINT dag_version_file_blob REFERENCES blob,
     mode integer NOT NULL DEFAULT 420,
     CONSTRAINT dag_version_file_key PRIMARY KEY (dag_version_id, path)
@@ -115,7 +116,7 @@ COMMENT ON TABLE dag_version_file IS 'The files of a version, by path relative t
 CREATE TABLE dag_version_task (
     dag_version_id uuid NOT NULL CONSTRAINT dag_version_task_version REFERENCES dag_version ON DELETE CASCADE,
     task_no integer NOT NULL,
-    task_id text NOT NULL,
+    task_id text COLLATE "C" NOT NULL,
     group_path text NOT NULL DEFAULT '',
     operator text NOT NULL,
     pool text NOT NULL DEFAULT 'default_pool',
@@ -130,7 +131,7 @@ COMMENT ON TABLE dag_version_task IS 'What the numbers in task_instance.task_no 
 CREATE TABLE import_error (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT import_error_key PRIMARY KEY,
     bundle_id smallint NOT NULL CONSTRAINT import_error_bundle REFERENCES bundle,
-    file text NOT NULL,
+    file text COLLATE "C" NOT NULL,
     dag_id text,
     message text NOT NULL,
     diagnostics json NOT NULL DEFAULT '[]',
@@ -144,8 +145,8 @@ COMMENT ON TABLE import_error IS 'Files that can not be loaded now, with every d
 CREATE TABLE dag_run (
     id uuid NOT NULL CONSTRAINT dag_run_key PRIMARY KEY,
     workspace_id smallint NOT NULL DEFAULT 1,
-    dag_id text NOT NULL,
-    run_id text NOT NULL,
+    dag_id text COLLATE "C" NOT NULL,
+    run_id text COLLATE "C" NOT NULL,
     dag_version_id uuid NOT NULL,
     run_type text NOT NULL,
     state text NOT NULL,
@@ -270,7 +271,7 @@ CREATE TABLE xcom (
     dag_run_id uuid NOT NULL,
     task_no integer NOT NULL,
     map_index integer NOT NULL,
-    name text NOT NULL,
+    name text COLLATE "C" NOT NULL,
     value json,
     uri text,
     bytes bigint NOT NULL,
@@ -299,8 +300,8 @@ COMMENT ON INDEX transition_log_turn IS 'Serves the event stream, which resumes 
 CREATE TABLE event (
     id uuid NOT NULL CONSTRAINT event_key PRIMARY KEY,
     bundle_id smallint NOT NULL,
-    dag_id text NOT NULL,
-    trigger_name text NOT NULL,
+    dag_id text COLLATE "C" NOT NULL,
+    trigger_name text COLLATE "C" NOT NULL,
     dedup_key text NOT NULL,
     payload json NOT NULL,
     key_id smallint,
@@ -323,9 +324,9 @@ COMMENT ON INDEX event_of_run IS 'Serves a run''s page: the events that it answe
 
 CREATE TABLE event_dedup (
     bundle_id smallint NOT NULL,
-    dag_id text NOT NULL,
-    trigger_name text NOT NULL,
-    dedup_key text NOT NULL,
+    dag_id text COLLATE "C" NOT NULL,
+    trigger_name text COLLATE "C" NOT NULL,
+    dedup_key text COLLATE "C" NOT NULL,
     event_id uuid NOT NULL,
     expires_at timestamptz,
     CONSTRAINT event_dedup_key PRIMARY KEY (bundle_id, dag_id, trigger_name, dedup_key)
@@ -337,8 +338,8 @@ COMMENT ON INDEX event_dedup_expiry IS 'Serves retention.';
 
 CREATE TABLE trigger_cursor (
     bundle_id smallint NOT NULL,
-    dag_id text NOT NULL,
-    trigger_name text NOT NULL,
+    dag_id text COLLATE "C" NOT NULL,
+    trigger_name text COLLATE "C" NOT NULL,
     position json NOT NULL,
     updated_at timestamptz NOT NULL,
     CONSTRAINT trigger_cursor_key PRIMARY KEY (bundle_id, dag_id, trigger_name)
@@ -360,8 +361,8 @@ COMMENT ON TABLE inbox IS 'What the leader must look at. Read as all rows presen
 CREATE TABLE command (
     id uuid NOT NULL CONSTRAINT command_key PRIMARY KEY,
     workspace_id smallint NOT NULL DEFAULT 1,
-    actor text NOT NULL,
-    idempotency_key text NOT NULL,
+    actor text COLLATE "C" NOT NULL,
+    idempotency_key text COLLATE "C" NOT NULL,
     kind text NOT NULL,
     payload json NOT NULL,
     outcome text,
@@ -379,7 +380,7 @@ CREATE INDEX command_expiry ON command (expires_at);
 COMMENT ON INDEX command_expiry IS 'Serves retention.';
 
 CREATE TABLE pool (
-    name text NOT NULL,
+    name text COLLATE "C" NOT NULL,
     workspace_id smallint NOT NULL DEFAULT 1 CONSTRAINT pool_workspace REFERENCES workspace,
     slots integer NOT NULL,
     description text NOT NULL DEFAULT '',
@@ -396,7 +397,7 @@ CREATE TABLE audit_log (
     workspace_id smallint NOT NULL DEFAULT 1,
     actor text,
     action text NOT NULL,
-    dag_id text,
+    dag_id text COLLATE "C",
     run_id text,
     task_id text,
     map_index integer,

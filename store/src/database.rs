@@ -109,22 +109,28 @@ async fn examine(connect: &PgConnectOptions, durability: Durability) -> Result<(
     refuse_transaction_pooler(connect, &mut conn).await?;
     let server = sqlx::query!(
         r#"SELECT current_setting('server_version_num')::int AS "version!", current_setting('fsync') = 'on' AS "fsync!",
-                  current_setting('full_page_writes') = 'on' AS "full_page_writes!""#
+                  current_setting('full_page_writes') = 'on' AS "full_page_writes!",
+                  current_setting('track_activities') = 'on' AS "track_activities!",
+                  current_setting('server_encoding') = 'UTF8' AS "is_utf8!",
+                  pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS "is_read_only!""#
     )
     .fetch_one(&mut conn)
     .await?;
     conn.close().await?;
     let version = u32::try_from(server.version).unwrap_or(0);
-    if version < SERVER_VERSION_MIN {
-        return Err(Error::Refused(Refusal::ServerTooOld { version }));
+    let is_strict = durability == Durability::Required;
+    let reasons = [
+        (version < SERVER_VERSION_MIN, Refusal::ServerTooOld { version }),
+        (is_strict && !server.fsync, Refusal::FsyncOff),
+        (is_strict && !server.full_page_writes, Refusal::FullPageWritesOff),
+        (server.is_read_only, Refusal::ReadOnly),
+        (!server.is_utf8, Refusal::NotUtf8),
+        (!server.track_activities, Refusal::ActivitiesNotTracked),
+    ];
+    match reasons.into_iter().find(|(applies, _)| *applies) {
+        Some((_, refusal)) => Err(Error::Refused(refusal)),
+        None => Ok(()),
     }
-    if durability == Durability::Required && !server.fsync {
-        return Err(Error::Refused(Refusal::FsyncOff));
-    }
-    if durability == Durability::Required && !server.full_page_writes {
-        return Err(Error::Refused(Refusal::FullPageWritesOff));
-    }
-    Ok(())
 }
 
 /// While a second client's transaction occupies the server connection that the first one used last, a transaction

@@ -39,6 +39,9 @@ pub enum Refusal {
     FsyncOff,
     FullPageWritesOff,
     TransactionPooler,
+    ReadOnly,
+    NotUtf8,
+    ActivitiesNotTracked,
     ServerTooOld { version: u32 },
 }
 
@@ -52,6 +55,11 @@ impl fmt::Display for Refusal {
             Self::TransactionPooler => f.write_str(
                 "a pooler hands out another server connection per transaction, which breaks leadership: \
                  connect directly, or through a session pooler",
+            ),
+            Self::ReadOnly => f.write_str("it only reads: connect to the primary server, not to a replica"),
+            Self::NotUtf8 => f.write_str("its encoding is not UTF-8: make it with `ENCODING 'UTF8'`"),
+            Self::ActivitiesNotTracked => f.write_str(
+                "`track_activities` is off, so a leader that hangs can't be told from one that works: turn it on",
             ),
             Self::ServerTooOld { version } => {
                 write!(f, "PostgreSQL {} is too old: 15 or newer is needed", version / 10_000)

@@ -252,6 +252,14 @@ pub async fn pending(conn: &mut PgConnection, dags: &[DagId], limit: u32) -> Res
 
 /// Undecided events of all DAGs, oldest first.
 pub async fn all_pending(conn: &mut PgConnection, limit: u32) -> Result<Vec<PendingEvent>, Error> {
+    Ok(read_pending(conn, limit).await?.into_iter().collect::<Result<_, _>>()?)
+}
+
+/// [`all_pending`], where one that can't be read does not hide the others.
+pub(crate) async fn read_pending(
+    conn: &mut PgConnection,
+    limit: u32,
+) -> Result<Vec<Result<PendingEvent, Inconsistency>>, Error> {
     let rows = sqlx::query_as!(
         PendingRow,
         "SELECT id, dag_id, trigger_name, payload, occurred_at, received_at FROM event
@@ -262,7 +270,7 @@ pub async fn all_pending(conn: &mut PgConnection, limit: u32) -> Result<Vec<Pend
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(PendingEvent::try_from).collect::<Result<_, _>>()?)
+    Ok(rows.into_iter().map(PendingEvent::try_from).collect())
 }
 
 /// Forgets dedup keys whose horizon has passed; says how many.

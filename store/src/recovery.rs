@@ -71,7 +71,12 @@ pub async fn read(leader: &mut Leader, limits: Limits) -> Result<Rows, Error> {
     rows.pools = pool::all(&mut fenced).await?;
     runs(&mut fenced, &mut rows).await?;
     queued(&mut fenced, &mut rows, limits.queued_per_dag).await?;
-    rows.events = event::all_pending(&mut fenced, limits.events).await?;
+    for event in event::read_pending(&mut fenced, limits.events).await? {
+        match event {
+            Ok(event) => rows.events.push(event),
+            Err(wrong) => rows.unreadable.push(wrong),
+        }
+    }
     let keys: Vec<RunKey> = rows.runs.iter().map(|run| run.run.key).collect();
     rows.xcoms = xcom::of_runs(&mut fenced, &keys).await?;
     fenced.commit().await?;

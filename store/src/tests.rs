@@ -5,6 +5,7 @@ mod fixture;
 mod command;
 mod commit;
 mod dag;
+mod database;
 mod differential;
 mod event;
 mod leader;

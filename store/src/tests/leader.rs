@@ -1,11 +1,10 @@
 use std::time::Duration;
 
 use gridflow_core::Epoch;
-use gridflow_testkit::postgres::{Durability as ServerDurability, Postgres};
 use tokio::time::Instant;
 
 use super::fixture::*;
-use crate::{Candidate, Durability, Election, Error, Options, Refusal, connect, fence};
+use crate::{Candidate, Election, Error, fence};
 
 /// Longer than a silent leader is borne with.
 const TOO_LONG: Duration = Duration::from_secs(4);
@@ -158,28 +157,6 @@ async fn turns_go_on_counting_under_the_next_leader() {
     first.resign().await.unwrap();
     let next = lead_eventually(candidate(&fixture).await).await;
     assert_eq!(next.turn(), turn);
-}
-
-#[tokio::test]
-async fn a_server_that_forgets_commits_is_refused() {
-    let url = Postgres::shared().create_database().unwrap();
-    let refused = connect(&url, Options::default()).await.unwrap_err();
-    assert!(matches!(refused, Error::Refused(Refusal::FsyncOff)), "{refused}");
-}
-
-#[tokio::test]
-async fn commits_are_durable_whatever_the_role_says() {
-    let server = Postgres::start(ServerDurability::Full).unwrap();
-    let url = server.create_database().unwrap();
-    server.psql("postgres", "ALTER ROLE postgres SET synchronous_commit = off").unwrap();
-    let options = Options { durability: Durability::Required, ..Options::default() };
-    let database = connect(&url, options).await.unwrap();
-    let setting: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(database.pool()).await.unwrap();
-    assert_eq!(setting, "on");
-    crate::migrate(&database, now()).await.unwrap();
-    let mut conn = database.pool().acquire().await.unwrap();
-    let version = crate::schema_version(&mut conn).await.unwrap();
-    assert_eq!(version, Some(crate::schema_version_needed()));
 }
 
 const WAITS_FOR_A_LOCK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity

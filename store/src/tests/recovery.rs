@@ -79,3 +79,19 @@ async fn the_first_queued_runs_of_each_dag_and_their_counts_are_read() {
     assert!(rows.versions.contains(&dags[0].version) && rows.versions.contains(&DagVersionId(uuid(77))));
     assert_eq!(rows.pools.len(), 1);
 }
+
+#[tokio::test]
+async fn an_event_that_can_not_be_read_is_told_and_left_out() {
+    let fixture = fixture().await;
+    let mut leader = fixture.leader().await;
+    fixture
+        .execute(
+            "INSERT INTO event (id, bundle_id, dag_id, trigger_name, dedup_key, payload, received_at)
+             SELECT gen_random_uuid(), 1, name, 'file', 'key', '{}', now()
+             FROM unnest(ARRAY['sales', 'not a dag!']) AS name",
+        )
+        .await;
+    let rows = recovery::read(&mut leader, Limits::default()).await.unwrap();
+    assert_eq!(rows.events.len(), 1);
+    assert_eq!((rows.unreadable[0].table, rows.unreadable[0].column), ("event", "dag_id"));
+}
