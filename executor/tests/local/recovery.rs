@@ -1,7 +1,5 @@
 //! What local commands outlive, and what never happens twice.
 
-mod support;
-
 use std::{
     collections::HashMap,
     io::{Read, Write},
@@ -9,9 +7,9 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{Bench, Client, PATIENCE, eventually, launch, lives, sh};
 use gridflow_core::{AttemptId, AttemptOutcome, InstallationId};
 use gridflow_executor::local::{Error, LocalExecutor, host};
-use support::{Bench, Client, PATIENCE, eventually, launch, lives, sh};
 use uuid::Uuid;
 
 /// Waits for a file of the bench before it ends, so that a test decides when.
@@ -331,9 +329,4 @@ fn say(stream: &mut UnixStream, message: &serde_json::Value) {
     let body = serde_json::to_vec(message).unwrap();
     stream.write_all(&u32::try_from(body.len()).unwrap().to_le_bytes()).unwrap();
     stream.write_all(&body).unwrap();
-}
-
-#[test]
-fn all_this_holds_for_a_scheduler_without_rights() {
-    support::repeat_as_ordinary_user("all_this_holds");
 }

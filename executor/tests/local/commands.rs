@@ -1,11 +1,9 @@
 //! Local commands, one at a time: how they start, what they find, how they end.
 
-mod support;
-
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::support::{self, Bench, eventually, file, launch, lives, sh};
 use gridflow_core::AttemptOutcome;
-use support::{Bench, eventually, file, launch, lives, sh};
 
 #[tokio::test]
 async fn exit_codes_signals_and_usage_are_reported() {
@@ -392,9 +390,4 @@ async fn with_control_groups_even_a_daemon_that_wiped_everything_is_ended() {
     assert!(!lives(pid));
     let groups = std::fs::read_dir(&group.0).unwrap().flatten();
     assert_eq!(groups.filter(|entry| entry.file_type().unwrap().is_dir()).count(), 0);
-}
-
-#[test]
-fn all_this_holds_for_a_scheduler_without_rights() {
-    support::repeat_as_ordinary_user("all_this_holds");
 }
