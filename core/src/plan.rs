@@ -154,7 +154,7 @@ pub enum Need {
         version: DagVersionId,
         try_number: TryNumber,
     },
-    /// Which of these are taken by runs of the DAG?
+    /// Which of these are taken by runs of the DAG? Several of one DAG are answered in their order.
     Taken {
         dag: DagId,
         logical_dates: Vec<Timestamp>,

@@ -12,6 +12,7 @@ mod create;
 mod dag_state;
 mod explain;
 mod lane;
+mod queue;
 mod recover;
 mod schedule;
 mod settle;
@@ -114,7 +115,7 @@ struct Shared {
     /// Creations that wait for [`Answer::Taken`].
     asks: create::Asks,
     /// Queued runs in memory.
-    queued_index: FastMap<RunKey, (DagIx, dag_state::QueueKey)>,
+    queued_index: FastMap<RunKey, (DagIx, queue::QueueKey)>,
     /// What recovery found to be due, for the next [`admit`].
     recovered: Vec<child::Recovered>,
     /// Runs that could not be read, with the reason. Nothing is decided about them.

@@ -80,14 +80,24 @@ impl Stop {
 
     /// What an unfinished task instance becomes.
     fn makes(self, state: TaskState) -> TaskState {
-        match (self, state) {
-            (Self::TimedOut, _) => TaskState::Skipped,
-            (Self::Canceled | Self::FailFast, TaskState::Running | TaskState::Restarting) => TaskState::Failed,
-            (
-                Self::Canceled,
-                TaskState::Queued | TaskState::Deferred | TaskState::UpForReschedule | TaskState::AwaitingInput,
-            ) => TaskState::Failed,
-            (Self::Canceled | Self::FailFast, _) => TaskState::Skipped,
+        match self {
+            Self::TimedOut => TaskState::Skipped,
+            Self::FailFast if state == TaskState::Running || state == TaskState::Restarting => TaskState::Failed,
+            Self::FailFast => TaskState::Skipped,
+            Self::Canceled => match state {
+                TaskState::Queued
+                | TaskState::Running
+                | TaskState::Restarting
+                | TaskState::Deferred
+                | TaskState::UpForReschedule
+                | TaskState::AwaitingInput => TaskState::Failed,
+                TaskState::NoStatus | TaskState::Scheduled | TaskState::UpForRetry => TaskState::Skipped,
+                TaskState::Success
+                | TaskState::Failed
+                | TaskState::Skipped
+                | TaskState::UpstreamFailed
+                | TaskState::Removed => unreachable!("only what is unfinished is stopped"),
+            },
         }
     }
 }

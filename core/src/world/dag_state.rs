@@ -1,32 +1,32 @@
 //! What memory knows of a DAG: its current version, its queued runs, and its counts.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     dag::Dag,
     event::DagChanged,
-    hash::FastMap,
-    id::{CommandId, DagId, DagVersionId, RunKey, TaskId, Timestamp},
-    plan::{Action, Plan},
+    id::{CommandId, DagId, DagVersionId, TaskId, Timestamp},
+    plan::Plan,
     run::{QueuedRun, RunType},
     state::RunState,
     timetable::ScheduleCursor,
 };
 
-use super::{DagIx, LimitIx, Shared, TaskLimit, active::Routes, timers::Timer};
+use super::{
+    DagIx, LimitIx, Shared, TaskLimit,
+    active::Routes,
+    queue::{Fetch, Horizon, QueueKey},
+    timers::Timer,
+};
 
 /// Airflow's default, for a DAG that has no current version.
 const MAX_ACTIVE_RUNS_DEFAULT: u32 = 16;
 
-/// Queued runs go by `run_after`, then by age.
-pub(super) type QueueKey = (Timestamp, RunKey);
-
 #[derive(Debug)]
 pub(super) struct DagState {
     pub id: DagId,
+    /// Its row was read: otherwise it is known by name alone, because somebody spoke of it.
+    pub is_loaded: bool,
     /// None: not in its bundle, or never loaded.
     pub current: Option<DagVersionId>,
     pub is_paused: bool,
@@ -50,16 +50,6 @@ pub(super) struct DagState {
     pub is_asking: bool,
 }
 
-/// Up to which queued run memory is complete. `None`: not even the first is known.
-pub(super) type Horizon = Option<QueueKey>;
-
-/// A fetch of queued runs under way.
-#[derive(Debug)]
-pub(super) struct Fetch {
-    /// Runs that stopped being queued meanwhile: the answer may still hold them.
-    pub left: HashSet<RunKey>,
-}
-
 /// A version in memory: current, or pinned by a running run.
 #[derive(Debug)]
 pub(super) struct Version {
@@ -73,6 +63,7 @@ impl DagState {
     fn new(id: DagId) -> Self {
         Self {
             id,
+            is_loaded: false,
             current: None,
             is_paused: false,
             cursor: ScheduleCursor::default(),
@@ -90,44 +81,8 @@ impl DagState {
         }
     }
 
-    pub fn queue_of(&mut self, run_type: RunType) -> &mut BTreeMap<QueueKey, QueuedRun> {
-        if run_type == RunType::Backfill { &mut self.queued_backfill } else { &mut self.queued }
-    }
-
     pub fn running_of(&mut self, run_type: RunType) -> &mut u32 {
         if run_type == RunType::Backfill { &mut self.running_backfill } else { &mut self.running }
-    }
-
-    pub fn queued_in_memory(&self) -> usize {
-        self.queued.len() + self.queued_backfill.len()
-    }
-
-    /// Drops what lies behind the horizon.
-    fn shorten_queue(&mut self, queued_max: usize, index: &mut FastMap<RunKey, (DagIx, QueueKey)>) {
-        self.drop_behind_horizon(index);
-        // Only what is left is known to have no gaps, so only there a nearer horizon may be chosen.
-        if queued_max.saturating_mul(2) < self.queued_in_memory() {
-            self.horizon = Some(self.nth_queued(queued_max - 1));
-            self.drop_behind_horizon(index);
-        }
-    }
-
-    fn drop_behind_horizon(&mut self, index: &mut FastMap<RunKey, (DagIx, QueueKey)>) {
-        let Some(horizon) = self.horizon else { return };
-        for queue in [&mut self.queued, &mut self.queued_backfill] {
-            while let Some((&last, _)) = queue.last_key_value()
-                && horizon < Some(last)
-            {
-                queue.remove(&last);
-                index.remove(&last.1);
-            }
-        }
-    }
-
-    fn nth_queued(&self, n: usize) -> Option<QueueKey> {
-        let mut keys: Vec<QueueKey> = self.queued.keys().chain(self.queued_backfill.keys()).copied().collect();
-        keys.sort_unstable();
-        keys.get(n).copied()
     }
 }
 
@@ -144,7 +99,6 @@ impl Shared {
 
     pub fn change_dag(&mut self, changed: DagChanged) {
         let DagChanged { version, definition, is_paused, cursor } = changed;
-        let is_new = !self.dag_by_id.contains_key(definition.id());
         let ix = self.dag_ix(definition.id());
         self.drop_current(ix);
         self.learn_version(version, ix, definition);
@@ -152,7 +106,7 @@ impl Shared {
         let dag = self.dag(ix);
         dag.current = Some(version);
         // A known DAG's pause and cursor are the leader's own: the loader may have read older rows.
-        if is_new {
+        if !std::mem::replace(&mut dag.is_loaded, true) {
             dag.is_paused = is_paused;
             dag.cursor = cursor;
         }
@@ -271,61 +225,6 @@ impl Shared {
             })
             .collect();
         Routes { lanes, limits }
-    }
-
-    /// A queued run was committed, or is being created in this turn.
-    pub fn queue_run(&mut self, run: QueuedRun) {
-        let ix = self.dag_ix(&run.dag);
-        let key = (run.run_after, run.key);
-        if self.queued_index.insert(key.1, (ix, key)).is_some() {
-            self.stats.repeated_runs += 1;
-            return;
-        }
-        self.dag(ix).queue_of(run.run_type).insert(key, run);
-        self.stir(ix);
-    }
-
-    /// Takes a run out of the queue.
-    pub fn unqueue(&mut self, ix: DagIx, key: QueueKey) -> QueuedRun {
-        self.queued_index.remove(&key.1);
-        let dag = self.dag(ix);
-        if let Some(fetch) = &mut dag.fetch {
-            fetch.left.insert(key.1);
-        }
-        let run = dag.queued.remove(&key).or_else(|| dag.queued_backfill.remove(&key));
-        run.expect("the caller found it queued")
-    }
-
-    /// Keeps the queued runs of a DAG within bounds, and asks for more when memory drains.
-    pub fn tidy_queue(&mut self, ix: DagIx, plan: &mut Plan) {
-        let queued_max = self.config.queued_max;
-        let dag = &mut self.dags[ix.0 as usize];
-        if dag.fetch.is_some() {
-            return; // What came since the fetch was asked for may be missing from its answer.
-        }
-        dag.shorten_queue(queued_max, &mut self.queued_index);
-        let in_memory = dag.queued_in_memory();
-        if let Some(horizon) = dag.horizon
-            && in_memory <= queued_max / 4
-        {
-            let limit = (queued_max - in_memory) as u32;
-            dag.fetch = Some(Fetch { left: HashSet::new() });
-            plan.actions.push(Action::FetchQueued { dag: dag.id.clone(), after: horizon, limit });
-        }
-    }
-
-    pub fn take_fetched(&mut self, dag: &crate::DagId, after: Option<QueueKey>, runs: Vec<QueuedRun>, has_more: bool) {
-        let Some(&ix) = self.dag_by_id.get(dag) else { return };
-        let Some(Fetch { left }) = self.dag(ix).fetch.take() else {
-            self.stats.stale_answers += 1;
-            return;
-        };
-        let last = runs.last().map(|run| (run.run_after, run.key)).or(after);
-        self.dag(ix).horizon = has_more.then_some(last);
-        for run in runs.into_iter().filter(|run| !left.contains(&run.key)) {
-            self.queue_run(run);
-        }
-        self.stir(ix);
     }
 
     /// Remembers how a run ended; pauses the DAG when the newest ones all failed.

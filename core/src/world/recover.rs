@@ -75,6 +75,7 @@ impl Shared {
             self.set_limits(ix);
         }
         let dag = self.dag(ix);
+        dag.is_loaded = true;
         dag.is_paused = row.is_paused;
         dag.cursor = row.cursor;
         dag.finished = row.finished.into_iter().map(|run| ((run.run_after, run.run), run.state)).collect();

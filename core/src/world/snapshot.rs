@@ -18,8 +18,9 @@ use crate::{
 use super::{
     World,
     active::{ActiveRun, OpenAttempt, Place, TaskInstance},
-    dag_state::{DagState, QueueKey},
+    dag_state::DagState,
     lane::Capacity,
+    queue::QueueKey,
     timers::Timer,
 };
 
@@ -90,7 +91,7 @@ impl World {
     pub fn snapshot(&self) -> Snapshot {
         let shared = &self.shared;
         Snapshot {
-            dags: shared.dags.iter().filter(|dag| is_known(dag)).map(|dag| (dag.id.clone(), dag.into())).collect(),
+            dags: shared.dags.iter().filter(|dag| dag.is_loaded).map(|dag| (dag.id.clone(), dag.into())).collect(),
             pools: shared
                 .lanes
                 .pools()
@@ -122,11 +123,6 @@ impl World {
         keys.sort_unstable();
         (keys.into_iter().map(|(_, run)| run).collect(), dag.horizon.is_none())
     }
-}
-
-/// Others are known by name alone: somebody asked for them once.
-fn is_known(dag: &DagState) -> bool {
-    dag.current.is_some() || 0 < dag.running + dag.running_backfill || dag.is_paused || dag.cursor.last.is_some()
 }
 
 impl From<&DagState> for DagSnapshot {

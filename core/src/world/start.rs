@@ -11,7 +11,7 @@ use crate::{
 use super::{
     DagIx, Shared, World,
     active::{ActiveRun, TaskInstance},
-    dag_state::QueueKey,
+    queue::QueueKey,
     timers::Timer,
 };
 

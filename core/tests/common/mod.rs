@@ -176,7 +176,7 @@ pub fn queued_run(dag: &Dag) -> QueuedRun {
     }
 }
 
-fn rows_of(dag: &Arc<Dag>, states: &[TaskState]) -> RecoveryRows {
+pub fn rows_of(dag: &Arc<Dag>, states: &[TaskState]) -> RecoveryRows {
     let attempt_id = |task_no: TaskNo| AttemptId(Uuid::from_u128(0x300 + u128::from(task_no.0)));
     let key = |task_no: TaskNo| TaskInstanceKey { run: run_key(), task_no, map_index: MapIndex::UNMAPPED };
     let is_open = |state: TaskState| matches!(state, TaskState::Queued | TaskState::Running);

@@ -1,0 +1,123 @@
+//! What a new leader makes of the database's rows.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{now, parse_dag, rows_of, run_key};
+use gridflow_core::{
+    Action, AttemptState, Committed, Dag, Epoch, Event, NodeBinding, NodeId, Plan, Reason, RecoveryRows, RunState,
+    TaskState, Turn, WaitRow, World, WorldConfig, admit, explain_run, recover, step,
+};
+use uuid::Uuid;
+
+#[test]
+fn a_queued_attempt_of_this_boot_is_launched_again_and_one_of_another_is_not() {
+    let here = |boot: &str| NodeBinding { node: NodeId(Uuid::from_u128(1)), boot: boot.into() };
+    let rows = |boot: &str| {
+        let (_, mut rows) = rows("a : queued");
+        rows.runs[0].open_attempts[0].binding = Some(here(boot));
+        rows
+    };
+    let config = WorldConfig { binding: Some(here("now")), ..WorldConfig::default() };
+    assert!(matches!(actions(rows("now"), config.clone())[..], [Action::Launch(_)]));
+    assert_eq!(actions(rows("before"), config), []);
+}
+
+#[test]
+fn a_canceling_attempt_is_canceled_again() {
+    let (_, mut rows) = rows("a : failed");
+    let (_, running) = self::rows("a : running");
+    rows.runs[0].state = RunState::Failed;
+    rows.runs[0].open_attempts = running.runs[0].open_attempts.clone();
+    rows.runs[0].open_attempts[0].state = AttemptState::Canceling;
+    assert!(matches!(actions(rows, WorldConfig::default())[..], [Action::Cancel { .. }]));
+}
+
+#[test]
+fn limits_count_what_is_open_already() {
+    let (_, rows) = rows("dag max_active_tasks=2\na : running\nb : running\nc : scheduled");
+    let (mut world, _) = recover(rows, WorldConfig::default(), now());
+    assert_eq!(turn(&mut world, vec![]).writes().attempts, []);
+}
+
+#[test]
+fn a_waiter_whose_run_ended_or_was_deleted_meanwhile_goes_on_at_the_first_turn() {
+    for (state, expected) in [
+        (Some(RunState::Success), TaskState::Success),
+        (Some(RunState::Failed), TaskState::Failed),
+        (None, TaskState::Failed),
+    ] {
+        let (_, mut rows) = rows("a : deferred ; trigger=wait");
+        rows.runs[0].task_instances[0].wait = Some(WaitRow { run: gridflow_core::RunKey(Uuid::from_u128(5)), state });
+        let (mut world, _) = recover(rows, WorldConfig::default(), now());
+        assert!(world.has_more());
+        let plan = turn(&mut world, vec![]);
+        assert_eq!(plan.writes().task_instances[0].to, expected);
+        assert!(!world.has_more());
+    }
+}
+
+#[test]
+fn a_timer_that_passed_meanwhile_is_due_at_once() {
+    let (_, rows) = rows("a : up_for_retry ; retries=1");
+    let (mut world, _) = recover(rows, WorldConfig::default(), now());
+    let due = world.next_deadline().expect("the retry");
+    let mut plan = Plan::begin(Turn(1), 1);
+    step(&mut world, Event::TimersDue, due + chrono::TimeDelta::days(9), &mut plan);
+    assert_eq!(plan.seal().writes().task_instances[0].to, TaskState::Scheduled);
+}
+
+#[test]
+fn a_run_that_does_not_fit_its_version_is_set_aside_and_the_others_go_on() {
+    let (_, mut rows) = rows("a : running\nb <- a");
+    let mut broken = rows.runs[0].clone();
+    broken.run.key = gridflow_core::RunKey(Uuid::from_u128(0x999));
+    broken.task_instances.pop();
+    rows.runs.push(broken.clone());
+    let (mut world, _) = recover(rows, WorldConfig::default(), now());
+    let reason = "it has 1 task instances, its DAG version has 2 tasks".to_owned();
+    assert_eq!(explain_run(&world, broken.run.key), [Reason::Quarantined(reason)]);
+    assert_eq!(explain_run(&world, run_key()), [Reason::Running]);
+    // A report about it is not acknowledged: it must be told again to who can read the run.
+    let report = Event::AttemptFinished {
+        run: broken.run.key,
+        attempt: broken.open_attempts[0].attempt,
+        at: now(),
+        outcome: gridflow_core::AttemptOutcome::Exited { code: 0 },
+        usage: Default::default(),
+        output: None,
+    };
+    let plan = turn(&mut world, vec![report]);
+    assert_eq!(plan.open(Committed { epoch: Epoch(1), turn: Turn(2) }), []);
+}
+
+#[test]
+fn a_run_whose_version_is_missing_is_set_aside() {
+    let (_, mut rows) = rows("a : running");
+    rows.dags[0].current = None;
+    let (world, _) = recover(rows, WorldConfig::default(), now());
+    assert_eq!(world.quarantined().count(), 1);
+    assert_eq!(world.active_runs(), 0);
+}
+
+fn rows(text: &str) -> (Arc<Dag>, RecoveryRows) {
+    let (dag, states) = parse_dag(text);
+    let dag = Arc::new(dag);
+    let rows = rows_of(&dag, &states);
+    (dag, rows)
+}
+
+fn actions(rows: RecoveryRows, config: WorldConfig) -> Vec<Action> {
+    let (_, plan) = recover(rows, config, now());
+    let sealed = plan.seal();
+    assert_eq!(sealed.writes(), &Default::default(), "recovery writes nothing");
+    sealed.open(Committed { epoch: Epoch(1), turn: Turn(1) })
+}
+
+fn turn(world: &mut World, events: Vec<Event>) -> gridflow_core::SealedPlan {
+    let mut plan = Plan::begin(Turn(2), 1);
+    events.into_iter().for_each(|event| step(world, event, now(), &mut plan));
+    admit(world, now(), &mut plan);
+    plan.seal()
+}
