@@ -9,11 +9,7 @@ use std::{
 };
 
 use gridflow_testkit::postgres::{Durability, Postgres};
-use nix::{
-    errno::Errno,
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 /// Set in the copy of this program that plays the process which is killed.
 const ROLE: &str = "GRIDFLOW_TESTKIT_VICTIM";
