@@ -15,6 +15,9 @@ use crate::memory::{RunFacts, RunMemory};
 /// The file in the working directory that holds the spec of an operator of Gridflow's own.
 const OPERATOR_SPEC_FILE: &str = ".gridflow-operator.json";
 
+/// Files by their path in the working directory.
+type Files = Vec<(String, Arc<[u8]>)>;
+
 /// What rendering stands on.
 pub(crate) struct Ground<'a> {
     pub compiled: &'a CompiledDag,
@@ -47,7 +50,10 @@ pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Laun
     let settings = &compiled.settings[which.task_no.0 as usize];
     let (argv, env, files) = match render(ground, which)? {
         Rendered::Command { argv, env, files } => (argv, env, files),
-        Rendered::Operator { name, spec, env } => operator(ground.program, name, &spec, env),
+        Rendered::Operator { name, spec, env } => {
+            let (argv, files) = operator(ground.program, name, &spec);
+            (argv, env, files)
+        }
         Rendered::TriggerDag(_) | Rendered::Empty => {
             return Err(format!("the task `{}` has nothing to launch", task.id));
         }
@@ -127,16 +133,11 @@ pub(crate) fn params(compiled: &CompiledDag, conf: &Value) -> Result<Map<String,
     })
 }
 
-/// An operator is our own program, started by the host like any command.
-fn operator(
-    program: &Path,
-    name: &str,
-    spec: &Value,
-    env: Vec<(String, String)>,
-) -> (Vec<String>, Vec<(String, String)>, Vec<(String, Arc<[u8]>)>) {
+/// An operator is our own program, started by the host like any command: its arguments and files.
+fn operator(program: &Path, name: &str, spec: &Value) -> (Vec<String>, Files) {
     let program = program.to_string_lossy().into_owned();
     let argv = vec![program, "operator".into(), name.into(), OPERATOR_SPEC_FILE.into()];
-    (argv, env, vec![(OPERATOR_SPEC_FILE.into(), spec.to_string().into_bytes().into())])
+    (argv, vec![(OPERATOR_SPEC_FILE.into(), spec.to_string().into_bytes().into())])
 }
 
 /// Stands for everything that decides what the command does, apart from the try it is.

@@ -4,9 +4,11 @@
 //! would survive a crash of a scheduler does not survive one here, and nothing is scheduled or
 //! triggered.
 
+mod answer;
 mod children;
 mod engine;
 mod outcome;
+mod rows;
 
 use std::{
     collections::BTreeMap,
@@ -111,26 +113,24 @@ pub async fn run(
     check.map_err(|errors| Error::Params(errors.iter().map(ToString::to_string).collect()))?;
 
     let dir = StateFolder::open(&config.state_dir)?;
-    let (executor, reports) = local::LocalExecutor::connect_or_start(executor_config(&config, &dir.path)).await?;
-    let engine = Engine::new(&config, &dir.path, executor, on_change)?;
+    // One run, one node: there is no other that it could be confused with.
+    let node = NodeId(Uuid::now_v7());
+    let executor = executor_config(&config, &dir.path, node);
+    let (executor, reports) = local::LocalExecutor::connect_or_start(executor).await?;
+    let engine = Engine::new(&config, &dir.path, (node, executor), on_change)?;
     let ended = engine.run(loaded, conf, reports, shutdown).await;
     dir.close().await;
     ended
 }
 
-fn executor_config(config: &Config, dir: &Path) -> local::Config {
+fn executor_config(config: &Config, dir: &Path, node: NodeId) -> local::Config {
     let host = vec![config.program.clone().into_os_string(), "host".into()];
     let installation = InstallationId(Uuid::now_v7());
     local::Config {
         environment: config.environment.clone(),
         host_linger: HOST_LINGER,
-        ..local::Config::new(dir.to_owned(), host, installation, node_of(installation))
+        ..local::Config::new(dir.to_owned(), host, installation, node)
     }
-}
-
-/// One run, one node: there is no other that it could be confused with.
-fn node_of(installation: InstallationId) -> NodeId {
-    NodeId(installation.0)
 }
 
 struct StateFolder {
