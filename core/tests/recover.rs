@@ -93,6 +93,21 @@ fn a_run_that_does_not_fit_its_version_is_set_aside_and_the_others_go_on() {
 }
 
 #[test]
+fn a_task_instance_that_nothing_would_move_on_is_set_aside_with_the_reason() {
+    for (task, reason) in [
+        ("a : running", "task number 0 is running and has no open attempt"),
+        ("a : up_for_retry", "task number 0 is up_for_retry and has no time of its retry"),
+        ("a : deferred ; trigger=wait", "task number 0 is deferred and waits for nothing"),
+    ] {
+        let (_, mut rows) = rows(task);
+        rows.runs[0].open_attempts.clear();
+        rows.runs[0].task_instances[0].retry_at = None;
+        let (world, _) = recover(rows, WorldConfig::default(), now());
+        assert_eq!(explain_run(&world, run_key()), [Reason::Quarantined(reason.to_owned())]);
+    }
+}
+
+#[test]
 fn a_run_whose_version_is_missing_is_set_aside() {
     let (_, mut rows) = rows("a : running");
     rows.dags[0].current = None;

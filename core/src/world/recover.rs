@@ -6,7 +6,7 @@ use crate::{
     attempt::AttemptState,
     dag::{Dag, TaskKind},
     hash::FastMap,
-    id::{MapIndex, RunKey, TaskNo, Timestamp},
+    id::{AttemptId, MapIndex, RunKey, TaskNo, Timestamp},
     plan::{Action, Plan},
     rows::{ActiveRunRow, AttemptRow, DagRow, RecoveryRows, TaskInstanceRow},
     run::QueuedRun,
@@ -160,17 +160,41 @@ fn check_rows(row: &ActiveRunRow, dag: &Dag) -> Result<(), String> {
             None => return Err(format!("task number {} is not in its DAG version", ti.key.task_no)),
         }
     }
-    let mut has_open = vec![false; dag.task_count()];
+    let mut open = vec![None; dag.task_count()];
     for attempt in &row.open_attempts {
-        match has_open.get_mut(attempt.key.task_no.0 as usize) {
-            Some(has_open) if !*has_open => *has_open = true,
+        match open.get_mut(attempt.key.task_no.0 as usize) {
+            Some(open) if open.is_none() => *open = Some(attempt.attempt),
             Some(_) => return Err(format!("task number {} has two open attempts", attempt.key.task_no)),
             None => {
                 return Err(format!("an attempt is of task number {}, not in its DAG version", attempt.key.task_no));
             }
         }
     }
-    Ok(())
+    row.task_instances.iter().try_for_each(|ti| check_state(ti, open[ti.key.task_no.0 as usize]))
+}
+
+/// What nothing would ever move on: such a run must be seen, not wait in silence.
+fn check_state(ti: &TaskInstanceRow, open: Option<AttemptId>) -> Result<(), String> {
+    let missing = match ti.state {
+        TaskState::Queued | TaskState::Running if open.is_none() || open != ti.attempt => "has no open attempt",
+        TaskState::UpForRetry if ti.retry_at.is_none() => "has no time of its retry",
+        TaskState::Deferred if ti.wait.is_none() => "waits for nothing",
+        TaskState::NoStatus
+        | TaskState::Scheduled
+        | TaskState::Queued
+        | TaskState::Running
+        | TaskState::Success
+        | TaskState::Failed
+        | TaskState::Skipped
+        | TaskState::UpstreamFailed
+        | TaskState::Removed
+        | TaskState::UpForRetry
+        | TaskState::UpForReschedule
+        | TaskState::Deferred
+        | TaskState::AwaitingInput
+        | TaskState::Restarting => return Ok(()),
+    };
+    Err(format!("task number {} is {} and {missing}", ti.key.task_no, ti.state.as_str()))
 }
 
 impl ActiveRun {
