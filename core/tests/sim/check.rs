@@ -33,6 +33,10 @@ pub fn turn(cx: &TurnContext<'_>, before: &Before, writes: &Writes) -> Result<()
     starts(cx.db, before, writes, cx.now)?;
     processes(cx.db, cx.host)?;
     for row in &writes.task_instances {
+        let open = row.attempt.and_then(|attempt| cx.db.attempts.get(&attempt)).map(|attempt| attempt.to);
+        if row.to.is_finished() && matches!(open, Some(AttemptState::Queued | AttemptState::Running)) {
+            return Err(format!("{:?} is {}, its attempt goes on", row.key, row.to.as_str()));
+        }
         let is_tried = row.scheduled_at.is_some() && row.to != TaskState::UpForRetry && row.to != TaskState::Skipped;
         if let Some(retry_at) = before.retry_at.get(&row.key)
             && is_tried
@@ -275,6 +279,13 @@ fn tries(db: &Db, key: TaskInstanceKey, config: &WorldConfig) -> Result<(), Stri
     let succeeded_late = ti.to == TaskState::Success && ti.attempt != newest;
     if numbers.len() != attempts.len() || task.retries + 1 < own || config.losses_max + 1 < lost || succeeded_late {
         return Err(format!("{key:?} has the attempts {attempts:?}, retries {}", task.retries));
+    }
+    // Whoever fails by its own fault has had all its tries; losses used none of them.
+    let last = attempts.iter().max_by_key(|attempt| attempt.try_number).and_then(|attempt| attempt.outcome.as_ref());
+    let was_stopped = matches!(ti.reason.as_deref(), Some("canceled" | "timed_out" | "fail_fast"));
+    let failed_itself = ti.to == TaskState::Failed && !was_stopped && last.is_some_and(|outcome| !is_loss(outcome));
+    if failed_itself && own != task.retries + 1 {
+        return Err(format!("{key:?} failed after {own} tries of its own and {lost} losses, retries {}", task.retries));
     }
     if key.map_index != MapIndex::UNMAPPED || ti.try_number.0 < attempts.len() as u32 {
         return Err(format!("{key:?} says try {}, {} attempts", ti.try_number, attempts.len()));

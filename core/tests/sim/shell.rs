@@ -167,7 +167,9 @@ impl Leader {
     /// What waits for this leader, in no particular order.
     fn gather(&mut self, cx: &mut TurnContext<'_>) -> (Vec<Event>, Vec<InboxId>) {
         let mut events = self.changes(cx.db);
-        events.append(&mut self.fetched);
+        if cx.share == 100 || cx.rng.percent(50) {
+            events.append(&mut self.fetched);
+        }
         let mut consumed: Vec<InboxId> = cx.db.inbox.keys().copied().collect();
         if cx.share < 100 {
             consumed.retain(|_| cx.rng.percent(80)); // Lower ids may become visible later.
