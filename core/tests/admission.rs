@@ -154,6 +154,34 @@ fn ten_thousand_queued_runs_stay_in_the_database_but_for_the_first() {
 }
 
 #[test]
+fn a_run_that_was_canceled_while_it_was_being_fetched_stays_canceled() {
+    let mut stage = Stage::new(WorldConfig { queued_max: 4, ..WorldConfig::default() });
+    stage.dag("d", "dag max_active_runs=1\na");
+    let table: Vec<_> = (0..20).map(|_| stage.queued("d")).collect();
+    stage.turn(table.iter().cloned().map(Event::RunQueued).collect());
+    let fetch = loop {
+        stage.finish_first(0);
+        let fetch = stage.actions.iter().find_map(|action| match action {
+            Action::FetchQueued { after, .. } => Some(*after),
+            _ => None,
+        });
+        if let Some(after) = fetch {
+            break after;
+        }
+    };
+    // The answer was read before the cancel, and comes after it.
+    let behind: Vec<_> = table.iter().filter(|run| fetch < Some((run.run_after, run.key))).cloned().collect();
+    let canceled = behind[1].clone();
+    let cancel = Event::CancelRun { run: canceled.key, command: None };
+    let writes = stage.turn(vec![Event::RunQueued(canceled.clone()), cancel]);
+    assert_eq!(writes.runs[0].to, RunState::Failed);
+    let dag: gridflow_core::DagId = "d".parse().expect("valid");
+    stage.turn(vec![Event::QueuedFetched { dag: dag.clone(), after: fetch, runs: behind, has_more: false }]);
+    let (queued, is_complete) = stage.world.queued_runs(&dag);
+    assert!(is_complete && !queued.is_empty() && !queued.contains(&canceled.key));
+}
+
+#[test]
 fn ten_thousand_runs_behind_a_pool_of_one_slot_are_taken_one_by_one() {
     let mut stage = Stage::new(WorldConfig { rows_max: usize::MAX, queued_max: 20_000, ..WorldConfig::default() });
     stage.pool("one", 1);
