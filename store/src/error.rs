@@ -33,6 +33,38 @@ pub enum Error {
     Database(#[source] sqlx::Error),
 }
 
+impl Error {
+    /// Whether the database could not be reached or was going away: the same may well succeed in a moment.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                // Connection exceptions, too many connections, and a server that stops or starts.
+                error.code().is_some_and(|code| {
+                    code.starts_with("08") || ["53300", "57P01", "57P02", "57P03"].contains(&&*code)
+                })
+            }
+            Self::Database(error) => matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+                    | sqlx::Error::Protocol(_)
+            ),
+            Self::Deadline => true,
+            Self::RunIdTaken
+            | Self::LogicalDateTaken
+            | Self::IdempotencyKeyTaken
+            | Self::Fenced
+            | Self::Stale { .. }
+            | Self::RunWithoutState(_)
+            | Self::Inconsistency(_)
+            | Self::Refused(_)
+            | Self::Migrate(_) => false,
+        }
+    }
+}
+
 /// Why a server is not used at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {

@@ -46,8 +46,11 @@ pub enum Error {
     /// Something bounded is full, or somebody who must answer does not.
     #[error("{0}")]
     Unavailable(String),
+    /// The database can't be reached now. Whether a change was made is unknown: asking again is safe.
+    #[error("reaching the database")]
+    DatabaseGone(#[source] gridflow_store::Error),
     #[error("reading or writing the database")]
-    Store(#[from] gridflow_store::Error),
+    Store(#[source] gridflow_store::Error),
     #[error("{0}")]
     Internal(String),
 }
@@ -67,7 +70,7 @@ impl Error {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::DatabaseGone(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -81,7 +84,13 @@ impl Error {
                 "orig_error": "hidden",
                 "message": message,
             }),
-            Self::Store(_) | Self::Internal(_) => self.log(),
+            Self::DatabaseGone(_) => {
+                self.log();
+                Value::String("the database does not answer: try again in a moment".to_owned())
+            }
+            Self::Store(_) | Self::Internal(_) => {
+                Value::String(format!("Internal Server Error, see the server's log for {}", self.log()))
+            }
             Self::BadRequest(_)
             | Self::Unauthenticated
             | Self::Forbidden(_)
@@ -96,13 +105,19 @@ impl Error {
         }
     }
 
-    /// Logs what the client must not see, and gives the text that leads to the line.
-    fn log(&self) -> Value {
+    /// Logs what the client must not see, and gives the id that leads to the line.
+    fn log(&self) -> Uuid {
         let id = Uuid::now_v7();
         let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
         let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         tracing::error!(error.id = %id, error.causes = %causes, "request failed: {self}");
-        Value::String(format!("Internal Server Error, see the server's log for {id}"))
+        id
+    }
+}
+
+impl From<gridflow_store::Error> for Error {
+    fn from(error: gridflow_store::Error) -> Self {
+        if error.is_unavailable() { Self::DatabaseGone(error) } else { Self::Store(error) }
     }
 }
 
@@ -119,7 +134,7 @@ impl IntoResponse for Error {
 fn extra_header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
     match error {
         Error::Unauthenticated => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-        Error::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+        Error::Unavailable(_) | Error::DatabaseGone(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
         Error::BadRequest(_)
         | Error::Forbidden(_)
         | Error::NotFound(_)

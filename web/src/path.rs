@@ -15,6 +15,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Of<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        // PostgreSQL's texts hold no NUL, so nothing is named so.
+        if parts.uri.path().contains("%00") {
+            return Err(Error::NotFound("Not Found".into()));
+        }
         // Only a text that is not UTF-8 gets here: handlers take texts and parse numbers themselves.
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(Self(value)),

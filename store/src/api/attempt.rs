@@ -87,16 +87,3 @@ pub async fn of_try(
         .bind(try_number);
     Ok(query.fetch_optional(conn).await?)
 }
-
-/// The state of one attempt now.
-pub async fn state(conn: &mut PgConnection, run: RunKey, attempt: AttemptId) -> Result<Option<AttemptState>, Error> {
-    let statement = "SELECT state FROM attempt WHERE dag_run_id = $1 AND attempt_id = $2";
-    let row = sqlx::query(statement).bind(run.0).bind(attempt.0).fetch_optional(conn).await?;
-    Ok(row.map(|row| read::named(&row, "state", AttemptState::parse)).transpose()?)
-}
-
-/// Commands that run now, on all nodes.
-pub async fn running_count(conn: &mut PgConnection) -> Result<i64, Error> {
-    let statement = "SELECT count(*) FROM attempt WHERE is_open AND state <> 'queued'";
-    Ok(sqlx::query_scalar(statement).fetch_one(conn).await?)
-}

@@ -168,17 +168,20 @@ pub async fn for_trigger(conn: &mut PgConnection, dag_id: &str) -> Result<Option
 
 /// How many runs of a DAG are queued or running.
 pub async fn active_run_count(conn: &mut PgConnection, dag_id: &str) -> Result<i64, Error> {
-    let count = sqlx::query_scalar(
-        "SELECT count(*) FROM dag_run WHERE dag_id = $1 AND workspace_id = 1 AND state IN ('queued', 'running')",
-    )
-    .bind(dag_id)
-    .fetch_one(conn)
-    .await?;
-    Ok(count)
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM dag_run
+        WHERE dag_id = $1 AND workspace_id = 1 AND state IN ('queued', 'running')"#,
+        dag_id,
+    );
+    Ok(count.fetch_one(conn).await?)
 }
 
 /// How many runs of a DAG are running.
 pub async fn running_run_count(conn: &mut PgConnection, dag_id: &str) -> Result<i64, Error> {
-    let statement = "SELECT count(*) FROM dag_run WHERE dag_id = $1 AND workspace_id = 1 AND state = 'running'";
-    Ok(sqlx::query_scalar(statement).bind(dag_id).fetch_one(conn).await?)
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM dag_run
+        WHERE dag_id = $1 AND workspace_id = 1 AND state = 'running'"#,
+        dag_id,
+    );
+    Ok(count.fetch_one(conn).await?)
 }

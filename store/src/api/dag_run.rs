@@ -9,7 +9,7 @@ use super::{
     list::{self, Filter, Order, Page, Pattern, Range, Source},
     read,
 };
-use crate::Error;
+use crate::{Error, decode, text};
 
 /// A run with the version it is pinned to.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,15 +138,19 @@ pub async fn by_id(conn: &mut PgConnection, dag_id: &str, run_id: &str) -> Resul
 /// The states of these runs; those that are gone are left out.
 pub async fn states(conn: &mut PgConnection, keys: &[RunKey]) -> Result<Vec<(RunKey, RunState)>, Error> {
     let keys: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-    let rows = sqlx::query("SELECT id, state FROM dag_run WHERE id = ANY($1)").bind(keys).fetch_all(conn).await?;
-    let states = rows.iter().map(|row| Ok((RunKey(row.try_get("id")?), read::run_state(row, "state")?)));
-    Ok(states.collect::<sqlx::Result<_>>()?)
+    let rows = sqlx::query!("SELECT id, state FROM dag_run WHERE id = ANY($1)", &keys).fetch_all(conn).await?;
+    let states = rows.into_iter().map(|row| {
+        let at = decode::Row { table: "dag_run", key: &row.id };
+        Ok((RunKey(row.id), at.run_state(&row.state)?))
+    });
+    states.collect()
 }
 
 /// Sets or removes the note of a run; false where there is no such run.
 ///
 /// The one column of a run that is not the leader's: it decides nothing.
 pub async fn set_note(conn: &mut PgConnection, key: RunKey, note: Option<&str>) -> Result<bool, Error> {
-    let done = sqlx::query("UPDATE dag_run SET note = $2 WHERE id = $1").bind(key.0).bind(note).execute(conn).await?;
+    let note = text::cleaned(note);
+    let done = sqlx::query!("UPDATE dag_run SET note = $2 WHERE id = $1", key.0, note).execute(conn).await?;
     Ok(done.rows_affected() == 1)
 }

@@ -32,7 +32,7 @@ impl FromRow<'_, PgRow> for VersionRow {
 }
 
 /// The YAML of a version and where it lies in its bundle.
-#[derive(Debug, Clone, PartialEq, FromRow)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceRow {
     pub dag_id: String,
     pub number: i32,
@@ -42,16 +42,17 @@ pub struct SourceRow {
 
 /// The source of a version of a DAG: of this number, or the current one.
 pub async fn source(conn: &mut PgConnection, dag_id: &str, number: Option<i32>) -> Result<Option<SourceRow>, Error> {
-    let row = sqlx::query_as(
+    let row = sqlx::query_as!(
+        SourceRow,
         "SELECT v.dag_id, v.number, d.file, s.content
          FROM dag d
          JOIN dag_version v ON v.dag_id = d.dag_id AND v.workspace_id = d.workspace_id
              AND CASE WHEN $2::int IS NULL THEN v.id = d.current_version_id ELSE v.number = $2 END
          JOIN blob s ON s.hash = v.source_hash
          WHERE d.dag_id = $1 AND d.workspace_id = 1",
+        dag_id,
+        number,
     )
-    .bind(dag_id)
-    .bind(number)
     .fetch_optional(conn)
     .await?;
     Ok(row)
@@ -59,5 +60,5 @@ pub async fn source(conn: &mut PgConnection, dag_id: &str, number: Option<i32>) 
 
 /// What a version compiles from now: a version without runs may change in place.
 pub async fn hash(conn: &mut PgConnection, id: DagVersionId) -> Result<Option<Vec<u8>>, Error> {
-    Ok(sqlx::query_scalar("SELECT hash FROM dag_version WHERE id = $1").bind(id.0).fetch_optional(conn).await?)
+    Ok(sqlx::query_scalar!("SELECT hash FROM dag_version WHERE id = $1", id.0).fetch_optional(conn).await?)
 }

@@ -12,7 +12,7 @@ use super::{
     list::{self, Filter, Order, Page, Pattern, Range, Source},
     read,
 };
-use crate::Error;
+use crate::{Error, decode};
 
 /// A task instance with its task, its run and its present attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -225,20 +225,23 @@ pub async fn by_id(
 /// The states of the task instances of these tasks in a run, in the order of task and map index.
 pub async fn states(conn: &mut PgConnection, run: RunKey, tasks: &[TaskNo]) -> Result<Vec<(TaskNo, TaskState)>, Error> {
     let tasks: Vec<i32> = tasks.iter().filter_map(|no| i32::try_from(no.0).ok()).collect();
-    let rows = sqlx::query(
+    let rows = sqlx::query!(
         "SELECT task_no, state FROM task_instance WHERE dag_run_id = $1 AND task_no = ANY($2)
          ORDER BY task_no, map_index",
+        run.0,
+        &tasks,
     )
-    .bind(run.0)
-    .bind(tasks)
     .fetch_all(conn)
     .await?;
-    let states = rows.iter().map(|row| Ok((TaskNo(read::number(row, "task_no")?), read::task_state(row, "state")?)));
-    Ok(states.collect::<sqlx::Result<_>>()?)
+    let at = decode::Row { table: "task_instance", key: &run };
+    let states =
+        rows.into_iter().map(|row| Ok((TaskNo(at.number("task_no", row.task_no)?), at.task_state(&row.state)?)));
+    states.collect()
 }
 
 /// How many task instances of a run hold a slot: an attempt of theirs is not closed.
 pub async fn active_count(conn: &mut PgConnection, run: RunKey) -> Result<i64, Error> {
-    let statement = "SELECT count(*) FROM attempt WHERE dag_run_id = $1 AND is_open";
-    Ok(sqlx::query_scalar(statement).bind(run.0).fetch_one(conn).await?)
+    let count =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM attempt WHERE dag_run_id = $1 AND is_open"#, run.0);
+    Ok(count.fetch_one(conn).await?)
 }

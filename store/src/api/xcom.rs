@@ -129,7 +129,7 @@ pub async fn of_tasks(
     tasks: &[String],
     name: &str,
 ) -> Result<Vec<(String, MapIndex, XcomValue)>, Error> {
-    let rows = sqlx::query(
+    let rows = sqlx::query!(
         "SELECT t.task_id, x.map_index, x.value, x.uri, x.bytes
          FROM dag_run r
          JOIN dag_version_task t ON t.dag_version_id = r.dag_version_id AND t.task_id = ANY($2)
@@ -137,14 +137,19 @@ pub async fn of_tasks(
          WHERE r.id = $1
          ORDER BY t.task_id, x.map_index
          LIMIT $4",
+        run.0,
+        tasks,
+        name,
+        RESULTS_MAX,
     )
-    .bind(run.0)
-    .bind(tasks)
-    .bind(name)
-    .bind(RESULTS_MAX)
     .fetch_all(conn)
     .await?;
-    let entries =
-        rows.iter().map(|row| Ok((row.try_get("task_id")?, MapIndex(row.try_get("map_index")?), value(row)?)));
-    Ok(entries.collect::<sqlx::Result<_>>()?)
+    let entries = rows.into_iter().map(|row| {
+        let value = match row.value {
+            Some(value) => XcomValue::Inline(value),
+            None => XcomValue::Elsewhere { uri: row.uri.unwrap_or_default(), bytes: row.bytes },
+        };
+        (row.task_id, MapIndex(row.map_index), value)
+    });
+    Ok(entries.collect())
 }

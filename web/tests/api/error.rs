@@ -112,3 +112,26 @@ async fn what_goes_wrong_inside_stays_inside() {
     assert!(detail.starts_with("Internal Server Error, see the server's log for "), "{detail}");
     assert!(!detail.contains("relation"), "{detail}");
 }
+
+#[tokio::test]
+async fn texts_that_no_database_holds_are_no_failures() {
+    let api = Api::with(&[("hello.yaml", "tasks:\n  hello: echo hello\n")]).await;
+    assert_eq!(api.status("/dags/%00").await.0, 404);
+    assert_eq!(api.status("/dags/%ff").await.0, 404);
+    assert_eq!(api.get("/dags?dag_id_pattern=%00&tags=a%00b").await["total_entries"], 0);
+    assert_eq!(api.get("/dags?dag_id_pattern=%5C").await["total_entries"], 0);
+    let body = json!({"logical_date": null, "dag_run_id": "r", "note": "a\u{0}b"});
+    assert_eq!(api.post("/dags/hello/dagRuns", body).await.0, 200);
+    assert_eq!(api.patch("/dags/hello/dagRuns/r", json!({"note": "c\u{0}d"})).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_503_and_health_says_so() {
+    let api = Api::start().await;
+    api.database.pool().close().await;
+    let response = api.request(Method::GET, "/dags").send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    let (status, health) = api.status("/monitor/health").await;
+    assert_eq!((status, &health["metadatabase"]["status"]), (200, &json!("unhealthy")));
+}
