@@ -68,6 +68,7 @@ impl Bundle {
         let Self { config, snapshots } = self;
         let mut watch = Watch::new(&config.root);
         let mut loader = Loader::new(config.root.clone(), config.limits.clone());
+        let mut is_repeated = false;
         loop {
             let began = Instant::now();
             let look;
@@ -84,13 +85,23 @@ impl Bundle {
                 snapshots.send_replace(Some(Arc::new(look.snapshot.clone())));
             }
             if watch.follow(&look) {
+                // Who makes folders without end must not keep us looking without end.
+                if std::mem::replace(&mut is_repeated, true) {
+                    sleep_until(ended + rest(took)).await;
+                }
                 continue;
             }
+            is_repeated = false;
             let pause = if look.is_unsettled { RECHECK } else { rescan_pause(watch.told(&look), took) };
             watch.wait(&look, Instant::now() + pause).await;
-            sleep_until(ended + (took * REST).min(REST_MAX)).await;
+            sleep_until(ended + rest(took)).await;
         }
     }
+}
+
+/// How long not to look after a look that took so long.
+fn rest(took: Duration) -> Duration {
+    (took * REST).min(REST_MAX)
 }
 
 /// Compiling takes CPU: not on a thread that others wait for.
