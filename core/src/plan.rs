@@ -209,6 +209,8 @@ pub struct Plan {
     pub(crate) turn: Turn,
     /// Makes the keys of this turn's runs and attempts.
     pub(crate) ids: Pcg64Mcg,
+    /// The rows that the turn's events made, before admission: those are not admission's to save.
+    pub(crate) event_rows: Option<usize>,
     /// Where the row of a run is.
     pub(crate) run_rows: FastMap<RunKey, usize>,
     /// Run ids and logical dates given away in this turn: the database does not know them yet.
@@ -231,6 +233,7 @@ impl Plan {
             actions: Vec::new(),
             turn,
             ids: Pcg64Mcg::seed_from_u64(seed),
+            event_rows: None,
             run_rows: FastMap::default(),
             run_ids: HashSet::new(),
             logical_dates: HashSet::new(),

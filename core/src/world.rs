@@ -50,7 +50,8 @@ pub struct WorldConfig {
     pub binding: Option<NodeBinding>,
     /// How often a task instance is tried again because the infrastructure lost its attempt.
     pub losses_max: u32,
-    /// A turn stops starting runs once it writes so many rows; the next one goes on.
+    /// A turn starts nothing more once that has made so many rows; the next one goes on. So a turn writes
+    /// at most about twice this (timers and starts), what its other events make, and one run's task instances.
     pub rows_max: usize,
     /// Queued runs kept in memory for each DAG; the database holds the others.
     pub queued_max: usize,

@@ -21,6 +21,11 @@ impl Plan {
         writes.runs.len() + writes.new_runs.len() + writes.task_instances.len() + writes.attempts.len()
     }
 
+    /// How many rows admission has added to those of the turn's events.
+    pub(crate) fn admitted_rows(&self) -> usize {
+        self.rows() - self.event_rows.unwrap_or(0)
+    }
+
     pub(crate) fn new_run_key(&mut self, now: Timestamp) -> RunKey {
         RunKey(self.uuid(now))
     }

@@ -22,6 +22,7 @@ use super::{
 pub fn admit(world: &mut World, now: Timestamp, plan: &mut Plan) {
     let now = super::to_micros(now);
     world.shared.has_more = false;
+    plan.event_rows.get_or_insert(plan.rows());
     world.resume_recovered(now, plan);
     world.admit_runs(now, plan);
     world.admit_task_instances(now, plan);
@@ -69,8 +70,8 @@ impl World {
         }
     }
 
-    fn is_budget_spent(&self, plan: &Plan) -> bool {
-        self.shared.config.rows_max <= plan.rows()
+    pub(super) fn is_budget_spent(&self, plan: &Plan) -> bool {
+        self.shared.config.rows_max <= plan.admitted_rows()
     }
 
     /// Queues the picked instance, or parks it where its task's own limit is full.

@@ -26,7 +26,7 @@ impl World {
     /// Starts the queued runs of a DAG for which there is room.
     pub(super) fn start_runs(&mut self, ix: DagIx, now: Timestamp, plan: &mut Plan) -> Progress {
         while let Some((key, run_type)) = self.shared.next_startable(ix, now) {
-            if self.shared.config.rows_max <= plan.rows() {
+            if self.is_budget_spent(plan) {
                 return Progress::BudgetSpent;
             }
             let version = self.shared.dag(ix).queue_of(run_type)[&key].version;
