@@ -61,7 +61,6 @@ const SETTINGS: [&str; 14] = [
 #[derive(Debug)]
 pub struct Server {
     url: String,
-    pid: Pid,
     shared: Arc<Shared>,
     watcher: Option<thread::JoinHandle<()>>,
 }
@@ -75,7 +74,6 @@ struct Shared {
 /// Starts the server of `place` or takes over the one that runs, and waits until it is ready.
 pub fn start(place: Place, user: RunUser) -> Result<Server> {
     let (process, sockets) = bring_up(&place, &user)?;
-    let pid = process.pid();
     let shared = Arc::new(Shared::default());
     let watcher = thread::Builder::new()
         .name("postgresql".into())
@@ -84,17 +82,12 @@ pub fn start(place: Place, user: RunUser) -> Result<Server> {
             move || watch(&shared, process, &place, &user)
         })
         .map_err(|error| Failure::ours("cannot start a thread").because(&error))?;
-    Ok(Server { url: url(&sockets), pid, shared, watcher: Some(watcher) })
+    Ok(Server { url: url(&sockets), shared, watcher: Some(watcher) })
 }
 
 impl Server {
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// As it was when the program started.
-    pub fn pid(&self) -> Pid {
-        self.pid
     }
 
     /// Ends the server: connections are cut, what was committed is on disk. Returns when it is gone.
