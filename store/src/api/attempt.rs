@@ -87,3 +87,12 @@ pub async fn of_try(
         .bind(try_number);
     Ok(query.fetch_optional(conn).await?)
 }
+
+/// Commands that run now, on all nodes.
+pub async fn running_count(conn: &mut PgConnection) -> Result<i64, Error> {
+    let count =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM attempt WHERE is_open AND state <> 'queued'"#)
+            .fetch_one(conn)
+            .await?;
+    Ok(count)
+}
