@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     dag::{DagKeys, Groups, TaskDefaults},
-    operator::Operator,
+    operator::{Description, Operator, Outputs},
     read::{Definitions, Field, Read, Spec, object_schema},
     suggest,
     template::{DATE_ATTRIBUTES, DATE_METHODS, FILTERS, VARIABLES},
@@ -22,7 +22,7 @@ pub fn json_schema() -> Value {
     map.insert("required".into(), json!(["tasks"]));
     let mut root = serde_json::Map::new();
     root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
-    root.insert("$id".into(), format!("https://gridflow.dev/schema/dag-{VERSION}.json").into());
+    root.insert("$id".into(), format!("urn:gridflow:dag:{VERSION}").into());
     root.insert("title".into(), "Gridflow DAG".into());
     root.append(map);
     root.insert("$defs".into(), definitions.schemas.into_iter().collect::<serde_json::Map<_, _>>().into());
@@ -66,7 +66,7 @@ pub fn reference_markdown() -> String {
     let mut definitions = Definitions::default();
     let dag = DagKeys::fields(&mut definitions);
     Groups::shape(&mut definitions);
-    let operators = Operator::shapes(&mut definitions);
+    let operators = Operator::descriptions(&mut definitions);
     let mut out = INTRODUCTION.to_owned();
     section(&mut out, 2, "dag", DagKeys::doc(), &dag);
     let defaults = TaskDefaults::fields(&mut definitions);
@@ -77,7 +77,7 @@ pub fn reference_markdown() -> String {
     }
     section(&mut out, 2, TaskDefaults::NAME, TaskDefaults::doc(), &defaults);
     out.push_str("\n## Operators\n\nA task has exactly one of these keys.\n");
-    for (key, summary, shape) in operators {
+    for Description { key, summary, shape, outputs } in operators {
         out.push_str(&format!("\n### {key}\n\n{summary}\n\nValue: {}.\n", paragraph(&shape.phrase)));
         let prefix = format!("{key}.");
         for (name, (doc, fields)) in
@@ -90,8 +90,9 @@ pub fn reference_markdown() -> String {
                 section(&mut out, 4, name, doc, fields);
             }
         }
+        out.push_str(&outputs_table(outputs));
     }
-    for name in ["file schema", "file schema column"] {
+    for name in ["file-schema", "file-schema-column"] {
         let (doc, fields) = known(name);
         section(&mut out, 3, name, &doc, &fields);
     }
@@ -111,6 +112,17 @@ pub fn reference_markdown() -> String {
     let filters: Vec<_> = FILTERS.iter().map(|name| format!("`{name}`")).collect();
     out.push_str(&format!("\nFilters: {}.\n", filters.join(", ")));
     out
+}
+
+fn outputs_table(outputs: Outputs) -> String {
+    match outputs {
+        Outputs::Never => "\nIt has no output.\n".into(),
+        Outputs::Unknown => "\nIts output is what it writes as JSON to `$GRIDFLOW_OUTPUT`.\n".into(),
+        Outputs::Declared(fields) => {
+            let rows: String = fields.iter().map(|(name, doc)| format!("| `{name}` | {} |\n", cell(doc))).collect();
+            format!("\n| Output | Meaning |\n| --- | --- |\n{rows}")
+        }
+    }
 }
 
 fn section(out: &mut String, level: usize, name: &str, doc: &str, fields: &[Field]) {

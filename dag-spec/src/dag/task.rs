@@ -20,7 +20,7 @@ use crate::{
 
 spec! {
     /// Keys that a task may have, and that `defaults:` and groups may set for their tasks.
-    pub struct TaskDefaults "task defaults" {
+    pub struct TaskDefaults "task-defaults" {
         /// When the task runs, given the states of the tasks it needs.
         pub trigger_rule: Option<Spanned<TriggerRule>> = "all_success",
         /// How often a failed task is tried again.

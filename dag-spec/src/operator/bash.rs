@@ -57,7 +57,7 @@ impl OperatorSpec for Bash {
         LOCAL
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Unknown
     }
 

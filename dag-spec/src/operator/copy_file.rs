@@ -38,7 +38,7 @@ impl OperatorSpec for CopyFile {
         LOCAL
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Declared(transfer::OUTPUTS)
     }
 

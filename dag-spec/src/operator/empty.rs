@@ -39,7 +39,7 @@ impl OperatorSpec for Empty {
         TaskKind::Empty
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Never
     }
 

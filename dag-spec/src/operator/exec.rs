@@ -47,7 +47,7 @@ impl OperatorSpec for Exec {
         LOCAL
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Unknown
     }
 

@@ -37,8 +37,8 @@ pub trait OperatorSpec: Read {
     /// How the task is done.
     fn kind(&self) -> TaskKind;
 
-    /// The fields of the output.
-    fn outputs(&self) -> Outputs;
+    /// What is known of the output when the file is loaded.
+    fn outputs() -> Outputs;
 
     /// What one attempt does.
     fn render(&self, launch: &Launch<'_>) -> Result<Rendered, RenderError>;
@@ -89,6 +89,14 @@ pub struct TriggerDagRun {
     pub wait_for_completion: bool,
 }
 
+/// An operator, for the reference and the schema.
+pub struct Description {
+    pub key: &'static str,
+    pub summary: &'static str,
+    pub shape: Shape,
+    pub outputs: Outputs,
+}
+
 macro_rules! operators {
     ($($variant:ident $key:literal $type:ty;)*) => {
         /// The operator of a task.
@@ -108,7 +116,7 @@ macro_rules! operators {
             }
 
             pub fn outputs(&self) -> Outputs {
-                match self { $(Self::$variant(spec) => spec.outputs(),)* }
+                match self { $(Self::$variant(_) => <$type as OperatorSpec>::outputs(),)* }
             }
 
             pub fn render(&self, launch: &Launch<'_>) -> Result<Rendered, RenderError> {
@@ -122,9 +130,14 @@ macro_rules! operators {
                 }
             }
 
-            /// Each operator's key, summary and shape.
-            pub fn shapes(definitions: &mut Definitions) -> Vec<(&'static str, &'static str, Shape)> {
-                vec![$(($key, <$type as OperatorSpec>::summary(), <$type as Read>::shape(definitions)),)*]
+            /// What the reference and the schema say of each operator.
+            pub fn descriptions(definitions: &mut Definitions) -> Vec<Description> {
+                vec![$(Description {
+                    key: $key,
+                    summary: <$type as OperatorSpec>::summary(),
+                    shape: <$type as Read>::shape(definitions),
+                    outputs: <$type as OperatorSpec>::outputs(),
+                },)*]
             }
         }
     };
@@ -211,7 +224,7 @@ impl Operator {
             fields.extend(TaskDefaults::fields(definitions));
             let mut schema = object_schema(TaskKeys::doc(), &fields);
             let mut one_of = Vec::new();
-            for (key, summary, shape) in Self::shapes(definitions) {
+            for Description { key, summary, shape, .. } in Self::descriptions(definitions) {
                 let mut operator = shape.schema;
                 if let Value::Object(map) = &mut operator {
                     map.insert("description".into(), summary.into());

@@ -38,7 +38,7 @@ impl OperatorSpec for MoveFile {
         LOCAL
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Declared(transfer::OUTPUTS)
     }
 

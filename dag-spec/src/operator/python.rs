@@ -25,7 +25,7 @@ spec! {
         /// The file, relative to the DAG file.
         pub file: Option<Spanned<String>>,
         /// The code itself. It is run as it is, without templates: pass values through `env:` or `args`.
-        pub code: Option<Code_>,
+        pub code: Option<PythonCode>,
         /// The function to call. What it returns, as JSON, is the output of the task.
         pub call: Option<Spanned<String>>,
         /// Arguments of the function: a map of names to values.
@@ -39,7 +39,7 @@ spec! {
 
 /// Python code, taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Code_(pub String);
+pub struct PythonCode(pub String);
 
 /// What is run, and what is called in it.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub enum PythonSource {
     Code(String),
 }
 
-impl Read for Code_ {
+impl Read for PythonCode {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Some(scalar) = node.scalar().filter(|_| !node.is_null()) else {
             cx.wrong_type(node, "Python code");
@@ -81,7 +81,7 @@ impl Read for Python {
         if node.map().is_some() {
             return long(node, cx);
         }
-        let text = Code_::read(node, cx)?.0;
+        let text = PythonCode::read(node, cx)?.0;
         let is_file = text.trim().ends_with(".py") && !text.trim().contains(char::is_whitespace);
         let source = if is_file { file(text.trim(), node, cx)? } else { PythonSource::Code(text) };
         Some(Self { source, call: None, args: None, interpreter: None })
@@ -154,7 +154,7 @@ impl OperatorSpec for Python {
         LOCAL
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Unknown
     }
 

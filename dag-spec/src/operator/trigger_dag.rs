@@ -97,7 +97,7 @@ impl OperatorSpec for TriggerDag {
         TaskKind::TriggerDag { wait_for_completion: self.wait_for_completion }
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Declared(OUTPUTS)
     }
 

@@ -51,7 +51,7 @@ spec! {
 
 spec! {
     /// The schema of a file of rows.
-    pub struct SchemaKeys "file schema" {
+    pub struct SchemaKeys "file-schema" {
         /// A line for people.
         pub description: Option<Prose>,
         /// The columns, in order.
@@ -71,7 +71,7 @@ spec! {
 
 spec! {
     /// One column of a file.
-    pub struct Column "file schema column" {
+    pub struct Column "file-schema-column" {
         /// Its name.
         pub name: Spanned<String>,
         /// `integer`, `number`, `string`, `boolean`, `date` or `timestamp`.
@@ -331,7 +331,7 @@ impl OperatorSpec for ValidateFile {
         LOCAL
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs() -> Outputs {
         Outputs::Declared(OUTPUTS)
     }
 

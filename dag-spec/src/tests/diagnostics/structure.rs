@@ -552,7 +552,7 @@ tasks:
     8 |           - {name: id, type: integer, min: a}
       |                    ^^
 
-    error[GF0201]: unknown key `nme` in `file schema column`
+    error[GF0201]: unknown key `nme` in `file-schema-column`
      --> dags/demo.yaml:9:14
       |
     9 |           - {nme: x, type: string, pattern: "["}
@@ -587,7 +587,7 @@ tasks:
       |                     ^^^^^
       = help: did you mean `string`?
 
-    error[GF0201]: unknown key `requird` in `file schema column`
+    error[GF0201]: unknown key `requird` in `file-schema-column`
      --> dags/schema.yaml:3:15
       |
     3 |   - {name: b, requird: true, type: date}
