@@ -90,9 +90,8 @@ pub async fn of_try(
 
 /// Commands that run now, on all nodes.
 pub async fn running_count(conn: &mut PgConnection) -> Result<i64, Error> {
-    let count =
-        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM attempt WHERE is_open AND state <> 'queued'"#)
-            .fetch_one(conn)
-            .await?;
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM attempt WHERE is_open AND state <> 'queued'"#)
+        .fetch_one(conn)
+        .await?;
     Ok(count)
 }
