@@ -22,7 +22,7 @@ run:
 
 test:
 	@scripts/ensure-postgresql
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 	$(CARGO) build --package gridflow-cli
 	tests/airflow_client/run
 

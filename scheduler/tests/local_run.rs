@@ -111,7 +111,8 @@ tasks:
     assert_eq!(log_of(&outcome, "fourth"), "2026-03-01 manual__2026-03-01T00:00:00.000000+00:00\n");
     let of_first: Vec<_> = changes.iter().filter_map(|change| change.strip_prefix("first ")).collect();
     assert_eq!(of_first.last(), Some(&"success"), "{changes:?}");
-    assert!(of_first.contains(&"running"), "{changes:?}");
+    // `running` may be missing: of a command that starts and ends within one turn, only the net change is told.
+    assert_eq!(of_first.first(), Some(&"queued"), "{changes:?}");
 }
 
 #[tokio::test]
