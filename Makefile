@@ -23,7 +23,7 @@ run:
 test:
 	@scripts/ensure-postgresql
 	$(CARGO) test --workspace --no-fail-fast
-	$(CARGO) build --package gridflow-cli
+	$(CARGO) build --workspace --bin gridflow
 	tests/airflow_client/run
 
 unit:
