@@ -4,12 +4,15 @@ DAGS ?= examples
 PORT ?= 8080
 CARGO ?= cargo
 
+# The checked queries are built from .sqlx/: no build needs a database.
+export SQLX_OFFLINE ?= true
+
 .DEFAULT_GOAL := menu
 .PHONY: menu run test unit check fix
 
 menu:
 	@echo 'make run      build, then run everything on the DAGs of $(DAGS)/, API on port $(PORT)'
-	@echo 'make unit     tests that need no server: under a minute'
+	@echo 'make unit     tests that need no server: under a minute once built'
 	@echo 'make test     all tests, against real servers'
 	@echo 'make check    formatting, lints, layers, generated files; changes nothing'
 	@echo 'make fix      formatting, lints and generated files, put right'
@@ -18,12 +21,15 @@ menu:
 
 run:
 	@scripts/ensure-postgresql
-	$(CARGO) run --package gridflow-cli -- standalone --dags '$(DAGS)' --port '$(PORT)'
+	@$(CARGO) build --package gridflow-cli
+	@exec target/debug/gridflow standalone --dags '$(DAGS)' --port '$(PORT)'
 
+# The tests of `tests/` start the program that lies beside them, so it is built first,
+# with the features that the tests are built with: otherwise each step would build it anew.
 test:
 	@scripts/ensure-postgresql
-	$(CARGO) test --workspace --no-fail-fast
 	$(CARGO) build --workspace --bin gridflow
+	$(CARGO) test --workspace --no-fail-fast
 	tests/airflow_client/run
 
 unit:
@@ -31,10 +37,16 @@ unit:
 	$(CARGO) test --package gridflow-cli --bins
 
 check:
+	@scripts/ensure-postgresql
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) xtask tidy
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --quiet --package gridflow-dag-spec pages
+	$(CARGO) xtask sqlx-prepare --check
 
 fix:
-	$(CARGO) fmt --all
+	@scripts/ensure-postgresql
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	$(CARGO) fmt --all
+	UPDATE=1 $(CARGO) test --quiet --package gridflow-dag-spec pages
+	$(CARGO) xtask sqlx-prepare

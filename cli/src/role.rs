@@ -103,6 +103,7 @@ pub fn shutdown_on_signals() -> Result<CancellationToken> {
                 say("stopped at once; the next start takes over what is left");
                 process::exit(EXIT_INTERRUPTED);
             }
+            say("stopping");
             asked.cancel();
         }
     });

@@ -63,7 +63,7 @@ pub fn run(root: &Path) -> Result<()> {
 /// Every text file that is or would be committed.
 fn files(root: &Path) -> Result<Vec<TextFile>> {
     let listed = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"])
         .current_dir(root)
         .output()
         .context("cannot run git")?;

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -148,7 +148,7 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
     // Whoever waits for the line may trigger a DAG of the folder at once, so it has to be read before.
     let ready = async {
         signals.settled.notified().await;
-        announce(address, &setup.state_dir.token_path())
+        announce(address, &setup.state_dir)
     };
     let result = tokio::select! {
         ended = roles.join_next() => ended.map_or(Ok(()), finished),
@@ -182,9 +182,19 @@ fn finished(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(Failure::ours("a part of the program crashed").because(&error)))
 }
 
-fn announce(address: SocketAddr, token: &Path) -> Result<()> {
-    say(format!("the API token is in `{}`", token.display()));
-    output::print(&format!("gridflow is ready: http://{address}/api/v2\n"))
+/// The address for scripts, on stdout, and for people the next step, on stderr.
+fn announce(address: SocketAddr, state_dir: &StateDir) -> Result<()> {
+    output::print(&format!("gridflow is ready: http://{address}/api/v2\n"))?;
+    let program = std::env::args().next().unwrap_or_else(|| "gridflow".to_owned());
+    let folder = state_dir.path().display();
+    say(format!(
+        "the API token is in `{}`; in another terminal:\n\
+         \u{20} export GRIDFLOW_SERVER=http://{address} GRIDFLOW_STATE_DIR='{folder}'\n\
+         \u{20} {program} dags list\n\
+         \u{20} {program} runs trigger DAG --wait",
+        state_dir.token_path().display()
+    ));
+    Ok(())
 }
 
 fn loopback(text: &str) -> Result<IpAddr, String> {
