@@ -54,7 +54,9 @@ pub(crate) async fn render_again(lead: &mut Lead, order: &LaunchOrder) -> Result
             lead.runs.remember_stored(run);
         }
     }
-    let turn = lead.leader.turn();
+    // What is outside carries the turn that committed it, never a later one: turns that only repeat
+    // launches leave no trace in the database, and a node ahead of it means that it went back in time.
+    let turn = lead.queued_turns.get(&order.attempt).copied().unwrap_or_default();
     render(lead, order, turn).await
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Lead {
     pub dags_with_events: BTreeSet<DagId>,
     /// Rendered specs of attempts whose commit is under way.
     pub prepared: HashMap<AttemptId, Launch>,
+    /// The turns that queued what the last leader may not have launched.
+    pub queued_turns: HashMap<AttemptId, Turn>,
     /// Open attempts of this node that its host has not mentioned since the term began.
     pub unmentioned: HashMap<AttemptId, Unmentioned>,
     pub executor: Handle,
@@ -97,6 +99,7 @@ impl Lead {
             import_errors: publish::ImportErrors::default(),
             dags_with_events: BTreeSet::new(),
             prepared: HashMap::new(),
+            queued_turns: HashMap::new(),
             unmentioned: HashMap::new(),
             executor,
             reports,

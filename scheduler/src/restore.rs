@@ -51,8 +51,10 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     let (executor, reports) = LocalExecutor::connect_or_start(shared.executor_config()).await?;
 
     let mut unmentioned = HashMap::new();
+    let mut queued_turns = HashMap::new();
     let open = rows.runs.iter().flat_map(|run| &run.open_attempts);
     for attempt in open {
+        queued_turns.insert(attempt.attempt, attempt.queued_turn);
         let Some(theirs) = &attempt.binding else { continue };
         if theirs.node != binding.node {
             continue;
@@ -110,6 +112,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     lead.versions = versions;
     lead.runs = runs;
     lead.unmentioned = unmentioned;
+    lead.queued_turns = queued_turns;
     lead.dags_with_events = dags_with_events;
     for row in rows.dags {
         if let Some(version) = row.current {
