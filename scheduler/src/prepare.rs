@@ -79,7 +79,7 @@ pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Laun
         execution_timeout: task.execution_timeout,
         grace: settings.grace,
         run_as: settings.run_as.clone(),
-        traceparent: facts.traceparent.clone(),
+        traceparent: Some(traceparent(facts, which.attempt)),
     })
 }
 
@@ -162,6 +162,16 @@ fn spec_hash(argv: &[String], env: &BTreeMap<String, String>, files: &[(String, 
     *hasher.finalize().as_bytes()
 }
 
+/// The W3C trace context of an attempt: the run's trace, or one named after the run, with a span named after the
+/// attempt, so that whatever the command reports is found from either.
+fn traceparent(facts: &RunFacts, attempt: AttemptId) -> String {
+    let mut given = facts.traceparent.as_deref().unwrap_or_default().split('-');
+    let trace = given.nth(1).filter(|trace| trace.len() == 32);
+    let trace = trace.map_or_else(|| facts.run.key.0.simple().to_string(), ToOwned::to_owned);
+    let (_, span) = attempt.0.as_u64_pair();
+    format!("00-{trace}-{span:016x}-01")
+}
+
 /// What a command finds in `$GRIDFLOW_CONTEXT`.
 fn context_file(ground: &Ground<'_>, task: &Task, which: Try) -> Value {
     let facts = ground.facts;
@@ -187,4 +197,41 @@ fn context_file(ground: &Ground<'_>, task: &Task, which: Try) -> Value {
 fn created_at(attempt: AttemptId) -> Timestamp {
     let (seconds, nanos) = attempt.0.get_timestamp().map_or((0, 0), |stamp| stamp.to_unix());
     Timestamp::from_timestamp(seconds.cast_signed(), nanos).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use gridflow_core::{DagVersionId, QueuedRun, RunKey, RunType};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn facts(traceparent: Option<&str>) -> RunFacts {
+        RunFacts {
+            run: QueuedRun {
+                key: RunKey(Uuid::from_u128(0x11)),
+                dag: "d".parse().unwrap(),
+                version: DagVersionId(Uuid::nil()),
+                run_id: "r".parse().unwrap(),
+                run_type: RunType::Manual,
+                logical_date: None,
+                data_interval: None,
+                run_after: Timestamp::default(),
+            },
+            conf: Arc::new(Value::Null),
+            trigger: None,
+            started_at: None,
+            traceparent: traceparent.map(ToOwned::to_owned),
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_a_span_of_its_runs_trace() {
+        let attempt = AttemptId(Uuid::from_u128(0x22));
+        let own = "00-00000000000000000000000000000011-0000000000000022-01";
+        assert_eq!(traceparent(&facts(None), attempt), own);
+        assert_eq!(traceparent(&facts(Some("nonsense")), attempt), own);
+        let given = facts(Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert_eq!(traceparent(&given, attempt), "00-0af7651916cd43dd8448eb211c80319c-0000000000000022-01");
+    }
 }
