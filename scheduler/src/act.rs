@@ -4,11 +4,13 @@
 //! nothing, an acknowledgement is final.
 
 use gridflow_core::{Action, AttemptId, DagId, Event, LaunchOrder, RunKey, Timestamp};
+use gridflow_failpoint::{Point, reach};
 
 use crate::{Error, answer, lead::Lead};
 
 /// Does the actions of one turn, batched by kind. What it reads for the core is input of the next turn.
 pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Error> {
+    reach(Point::Act);
     let mut orders = Vec::new();
     let mut cancels = Vec::new();
     let mut acknowledged = Vec::new();
@@ -22,6 +24,7 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
         }
     }
     launch(lead, orders, &mut cancels).await?;
+    reach(Point::ActLaunched);
     if !cancels.is_empty() {
         lead.executor.cancel(cancels).await?;
     }

@@ -18,6 +18,9 @@ pub enum Error {
          (restore a newer copy of the database, or start with another state directory)"
     )]
     DatabaseBehind { outside: i64, inside: i64 },
+    /// Never outside tests.
+    #[error(transparent)]
+    Injected(#[from] gridflow_failpoint::Injected),
     #[error("reading or making `{}`", path.display())]
     StateDir {
         path: std::path::PathBuf,

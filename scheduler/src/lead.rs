@@ -12,6 +12,7 @@ use chrono::{TimeDelta, Utc};
 use gridflow_core::{AttemptId, DagId, DagVersionId, Event, Plan, RunKey, Timestamp, Turn, World};
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local::{Handle, Launch, Report};
+use gridflow_failpoint::{Point, check};
 use gridflow_store::{Leader, Reader};
 use tokio::{
     sync::mpsc,
@@ -194,6 +195,9 @@ impl Lead {
     }
 
     fn take_report(&mut self, report: Report) -> Result<(), Error> {
+        if check(Point::Reported).is_err() {
+            return Ok(());
+        }
         match report {
             // Not to be acknowledged: what it left is still wanted when the run is taken up again.
             Report::Started { run, .. } | Report::Finished { run, .. } if self.shared.quarantine.holds(run) => {}

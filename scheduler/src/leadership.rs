@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use gridflow_core::Epoch;
+use gridflow_failpoint::{Point, reach};
 use gridflow_store::{Candidate, Election, Leader};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ pub(crate) async fn keep_leading(shared: Arc<Shared>, shutdown: CancellationToke
 async fn one_term(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<(), Error> {
     let Some(leader) = win(shared, shutdown).await? else { return Ok(()) };
     let term = shutdown.child_token();
+    reach(Point::Elected);
     let lead = restore(shared, leader).await?;
     let companions = shared.start_companions(&lead, term.clone());
     let ended = lead.run(shutdown).await;

@@ -8,6 +8,7 @@ use std::{
 use chrono::Utc;
 use gridflow_core::{DagChanged, Event};
 use gridflow_dag_spec::{CompiledDag, render_json, render_text};
+use gridflow_failpoint::{Point, reach};
 use gridflow_store::api::DagDetails;
 use gridflow_store::dag::{self, Change, ClearedErrors, Publication, PublishDag, TaskSummary, VersionFile};
 
@@ -27,7 +28,9 @@ pub(crate) async fn publish(lead: &mut Lead, snapshot: &Snapshot) -> Result<(), 
         return Ok(());
     }
     let at = Utc::now();
+    reach(Point::PublishBegun);
     let published = dag::publish(&mut lead.leader, &publication(&change), at).await?;
+    reach(Point::PublishCommitted);
     for (loaded, published) in change.changed.iter().zip(published) {
         report(loaded, published.change);
         let live = Published { file: Arc::clone(&loaded.path), hash: loaded.hash() };

@@ -12,6 +12,7 @@ use gridflow_core::{
 };
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local::{LocalExecutor, boot_identity};
+use gridflow_failpoint::{Point, reach};
 use gridflow_store::{
     Leader, Reader, dag, dag_version,
     node::{self, Node},
@@ -34,6 +35,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     let mut rows = recovery::read(&mut leader, recovery::Limits::default()).await?;
     rows.runs.retain(|row| !shared.quarantine.holds(row.run.key));
     rows.queued.retain(|run| !shared.quarantine.holds(run.key));
+    reach(Point::RecoveryRead);
     let mut reader = shared.database.reader().await?;
     for (run, wrong) in &rows.quarantined {
         tracing::error!(dag_run.key = %run, "a run is set aside, because a row of it can't be read: {wrong}");
@@ -106,6 +108,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     run::explain(&mut leader, &aside).await?;
     let me = Node { binding: binding.clone(), hostname: hostname(), turn_highest: leader.turn(), seen_at: Utc::now() };
     node::report(&mut reader, &me).await?;
+    reach(Point::Recovered);
     tracing::info!(epoch = %leader.epoch(), turn = %leader.turn(), runs = world.active_runs(), "leading");
     let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executor, reports));
     lead.published = published;

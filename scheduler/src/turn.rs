@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::Utc;
 use gridflow_core::{Event, InboxId, Plan, RunKey, Timestamp, admit, step};
+use gridflow_failpoint::{Point, check, check_about};
 
 use crate::{Error, act, answer, lead::Lead};
 
@@ -41,7 +42,9 @@ pub(crate) async fn turn(lead: &mut Lead, input: Input) -> Result<(), Error> {
     for run in &sealed.writes().new_runs {
         lead.runs.remember(run);
     }
+    check(Point::TurnDecided)?;
     let (_, actions) = lead.leader.commit(sealed, &input.consumed, now).await?;
+    check(Point::TurnCommitted)?;
     lead.shared.turn_committed();
     act::act(lead, actions).await
 }
@@ -64,14 +67,20 @@ async fn settle(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(), 
 fn guarded(lead: &mut Lead, plan: &mut Plan, event: Event, now: Timestamp) -> Result<(), Error> {
     let run = run_of(&event);
     let world = &mut lead.world;
-    catch_unwind(AssertUnwindSafe(|| step(world, event, now, plan)))
-        .map_err(|panic| Error::Panicked { run, message: panic_text(&*panic) })
+    catch_unwind(AssertUnwindSafe(|| {
+        let _ = check_about(Point::Decision, || format!("{event:?}"));
+        step(world, event, now, plan);
+    }))
+    .map_err(|panic| Error::Panicked { run, message: panic_text(&*panic) })
 }
 
 fn admit_guarded(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(), Error> {
     let world = &mut lead.world;
-    catch_unwind(AssertUnwindSafe(|| admit(world, now, plan)))
-        .map_err(|panic| Error::Panicked { run: None, message: panic_text(&*panic) })
+    catch_unwind(AssertUnwindSafe(|| {
+        let _ = check_about(Point::Decision, || "admission".to_owned());
+        admit(world, now, plan);
+    }))
+    .map_err(|panic| Error::Panicked { run: None, message: panic_text(&*panic) })
 }
 
 /// Templates of later tasks read the output before the database could tell it.

@@ -31,6 +31,9 @@ pub enum Error {
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("talking to the database")]
     Database(#[source] sqlx::Error),
+    /// Never outside tests.
+    #[error(transparent)]
+    Injected(#[from] gridflow_failpoint::Injected),
 }
 
 impl Error {
@@ -60,7 +63,8 @@ impl Error {
             | Self::RunWithoutState(_)
             | Self::Inconsistency(_)
             | Self::Refused(_)
-            | Self::Migrate(_) => false,
+            | Self::Migrate(_)
+            | Self::Injected(_) => false,
         }
     }
 }

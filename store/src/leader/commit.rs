@@ -1,6 +1,7 @@
 //! One turn, one transaction: everything that a plan decided, or nothing of it.
 
 use gridflow_core::{Action, Committed, InboxId, SealedPlan, Writes};
+use gridflow_failpoint::{Point, check};
 use sqlx::PgConnection;
 
 use super::{Leader, within};
@@ -33,6 +34,7 @@ impl Leader {
         within(self.turn_timeout, async {
             let mut fenced = self.begin().await?;
             write(&mut fenced, writes, consumed, Stamp { epoch, turn, at }).await?;
+            check(Point::TurnWritten)?;
             fenced.commit().await
         })
         .await?;

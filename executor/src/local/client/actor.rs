@@ -8,6 +8,7 @@ use std::{
 };
 
 use gridflow_core::AttemptId;
+use gridflow_failpoint::{Point, reach};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -246,6 +247,7 @@ impl Actor {
         match result {
             Ok(command) => {
                 let (attempt, stage) = (command.attempt, command.stage);
+                reach(Point::Staged);
                 let frame = launch_frame(command);
                 if let Some(link) = &mut self.link {
                     link.push_frame(&frame);

@@ -12,6 +12,7 @@ use std::{
     path::Path,
 };
 
+use gridflow_failpoint::{Point, reach};
 use uuid::Uuid;
 
 use super::{
@@ -157,6 +158,7 @@ impl Attempts {
             Ok(slot) => slot,
             Err(error) => return Launched::Postponed(format!("cannot record a claim: {error}")),
         };
+        reach(Point::Claimed);
         let cgroup = self.make_cgroup(command.attempt);
         let files = Files { log, records: self.records.file(), slot, cgroup: cgroup.as_ref() };
         let spawned = self.spawner.spawn(prepared, files);
@@ -183,6 +185,7 @@ impl Attempts {
                 Launched::Claimed
             }
             Ok(Ok(birth)) => {
+                reach(Point::Spawned);
                 let deadline = record.deadline;
                 let record = Record { birth: Some(birth), ..record };
                 self.keep(slot, Open::new(record, Tie::Child));

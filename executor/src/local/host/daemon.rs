@@ -40,13 +40,18 @@ pub fn spawn(program: &[impl AsRef<OsStr>], state_dir: &Path) -> io::Result<()> 
     command.args(arguments).arg("--state-dir").arg(state_dir);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     // The scheduler's secrets are no business of a process that commands of the same user can look into. Only a mark of
-    // an attempt that we ourselves are part of stays: whoever runs it must find the host when it cleans up.
-    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == ATTEMPT_VARIABLE));
+    // an attempt that we ourselves are part of stays: whoever runs it must find the host when it cleans up. And what
+    // a test wants of the host, too.
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| stays(name)));
     // SAFETY: `detach` makes system calls only.
     unsafe { command.pre_exec(detach) };
     // The process in between ends at once, so the host is nobody's child: nobody has to reap it.
     let status = command.status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("the host could not be started: {status}"))) }
+}
+
+fn stays(name: &OsStr) -> bool {
+    name == ATTEMPT_VARIABLE || name == gridflow_failpoint::VARIABLE
 }
 
 /// The second fork, in the child of the first. The parent in between leaves with success.

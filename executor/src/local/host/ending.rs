@@ -12,6 +12,7 @@
 
 use std::collections::HashSet;
 
+use gridflow_failpoint::{Point, reach};
 use nix::libc;
 
 use super::{
@@ -226,6 +227,7 @@ impl Attempts {
     }
 
     fn command_ended(&mut self, slot: Slot, end: End, usage: Usage) {
+        reach(Point::CommandEnded);
         let Some(open) = self.open.get_mut(&slot) else { return };
         let end = match open.record.asked {
             Some(Asked::Cancel) => End::Canceled,

@@ -9,6 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use gridflow_dag_spec::Dedup;
+use gridflow_failpoint::{Point, reach};
 use gridflow_store::{
     Database,
     event::{self, NewEvent, TriggerKey},
@@ -77,6 +78,7 @@ impl Receiver {
                 drafts.iter().flatten().map(|draft| stamp_key(&draft.ripe.path, draft.ripe.stamp)).collect()
             }
         };
+        reach(Point::EventsRipe);
         let mut transaction = self.database.pool().begin().await?;
         let received = event::receive_within(&mut transaction, &self.trigger, &events, None, now()).await?;
         event::pass_over(&mut transaction, &self.trigger, &passed).await?;

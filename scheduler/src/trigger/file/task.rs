@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use gridflow_dag_spec::Existing;
+use gridflow_failpoint::{Point, check};
 use gridflow_store::event;
 use tokio::{
     sync::Notify,
@@ -195,7 +196,7 @@ impl Task {
                 Delivered::Changed(path, stamp) => self.arrivals.give_back(&path, stamp, now),
             }
         }
-        if 0 < new_count {
+        if 0 < new_count && check(Point::EventsCommitted).is_ok() {
             self.received.notify_one();
             tracing::info!(
                 dag.id = %self.receiver.trigger.dag, trigger = %self.receiver.trigger.name, files = new_count, "files arrived"
