@@ -37,11 +37,17 @@ impl Cluster {
 
     /// Starts a scheduler of this node.
     pub fn scheduler(&self, name: &str) -> Result<Program> {
+        self.scheduler_with(name, &[])
+    }
+
+    /// Starts a scheduler of this node with more in its environment.
+    pub fn scheduler_with(&self, name: &str, more: &[(&str, &str)]) -> Result<Program> {
         let dags = self.path("dags");
         let state = self.path("state");
         let args =
             ["scheduler".as_ref(), "--dags".as_ref(), dags.as_os_str(), "--state-dir".as_ref(), state.as_os_str()];
-        let env = [("GRIDFLOW__DATABASE__URL", self.url.as_str()), ("GRIDFLOW__SCHEDULER__PARALLELISM", "128")];
+        let mut env = vec![("GRIDFLOW__DATABASE__URL", self.url.as_str()), ("GRIDFLOW__SCHEDULER__PARALLELISM", "128")];
+        env.extend(more);
         Program::start(&args, &env, &self.path(&format!("{name}.log")))
     }
 

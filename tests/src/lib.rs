@@ -3,6 +3,7 @@
 //! Nothing here uses the product's own crates, so that a checker shares no code with what it checks.
 
 mod cluster;
+mod failpoints;
 pub mod history;
 mod program;
 mod remains;
@@ -10,6 +11,7 @@ mod standalone;
 mod wait;
 
 pub use cluster::Cluster;
+pub use failpoints::{Failpoints, Paused};
 pub use program::{Program, gridflow};
 pub use standalone::{Installation, Standalone};
 pub use wait::wait_for;
