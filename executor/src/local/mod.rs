@@ -21,6 +21,7 @@ pub mod host;
 mod launch;
 mod layout;
 mod output;
+mod program;
 mod report;
 mod run_as;
 mod scratch;
@@ -28,7 +29,7 @@ mod staging;
 mod wire;
 
 pub use boot::boot_identity;
-pub use client::{Config, Error, Handle, LocalExecutor};
+pub use client::{Config, Error, Handle, LocalExecutor, upgrade_host};
 pub use launch::Launch;
 pub use layout::log_path;
 pub use report::Report;

@@ -6,12 +6,21 @@
 //! ```
 //! Nothing is answered one to one: the client keeps what it wants done until a record shows it, and says it again
 //! after a reconnect.
+//!
+//! **Versions.** Both sides name the oldest and the newest protocol they speak, and use the newest that both do; where
+//! there is none, the host refuses. `Hello`, `Welcome`, `Refused` and `Upgrade` are the same in every version, so any
+//! client can have any host replaced. Within a version, fields may be added if they have a default; whoever does not
+//! know one passes over it. A new message, or a field that must not be passed over, needs a new version, and is sent
+//! only where that was agreed upon.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-/// Both sides must speak the same; a host of another version is left to finish and replaced when idle.
+use super::program::ProgramFile;
+
+/// The newest that this build speaks, and the oldest.
 pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL_OLDEST: u32 = 1;
 
 /// Longer frames are a bug or an attack; the kernel takes some 2 MiB of arguments and environment anyway.
 pub(super) const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -31,15 +40,40 @@ pub(super) enum ToHost {
     Forget {
         attempts: Vec<Uuid>,
     },
+    /// Instead of `Hello`: the host replaces its own program and keeps its children. The connection ends either way,
+    /// after `Refused` if the old program goes on.
+    Upgrade(Upgrade),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Hello {
+    /// The newest that the client speaks.
     pub protocol: u32,
+    /// The oldest; without it, the same.
+    #[serde(default)]
+    pub protocol_oldest: Option<u32>,
     pub installation: Uuid,
     pub node: Uuid,
     /// How long the host stays with neither clients nor commands.
     pub linger_ms: u64,
+}
+
+impl Hello {
+    /// The newest protocol that both sides speak.
+    pub(super) fn common_protocol(&self) -> Option<u32> {
+        let common = self.protocol.min(PROTOCOL);
+        let oldest = self.protocol_oldest.unwrap_or(self.protocol).max(PROTOCOL_OLDEST);
+        (oldest <= common).then_some(common)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Upgrade {
+    /// Program and arguments of the new host, without the state directory.
+    pub command: Vec<String>,
+    /// The versions of [what is handed over](super::host) that it has said it understands.
+    pub handover_oldest: u32,
+    pub handover_newest: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,12 +112,18 @@ pub(super) struct CancelOrder {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum FromHost {
     Welcome {
+        /// The one to be used from now on.
         protocol: u32,
         boot: String,
+        /// What the host runs.
+        #[serde(default)]
+        program: Option<ProgramFile>,
     },
     /// The host does not work for this client; the connection ends.
     Refused {
         reason: String,
+        #[serde(default)]
+        program: Option<ProgramFile>,
     },
     Record(Record),
     /// Everything unacknowledged was sent.
@@ -193,6 +233,36 @@ mod tests {
         let (message, taken) = decode::<ToHost>(&buffer).unwrap().unwrap();
         assert!(matches!(message, ToHost::Forget { .. }));
         assert_eq!(taken, whole);
+    }
+
+    #[test]
+    fn both_sides_use_the_newest_protocol_that_they_have_in_common() {
+        let common = |newest: u32, oldest: Option<u32>| {
+            let hello = Hello {
+                protocol: newest,
+                protocol_oldest: oldest,
+                installation: Uuid::nil(),
+                node: Uuid::nil(),
+                linger_ms: 0,
+            };
+            hello.common_protocol()
+        };
+        assert_eq!(common(PROTOCOL, Some(PROTOCOL_OLDEST)), Some(PROTOCOL));
+        assert_eq!(common(PROTOCOL, None), Some(PROTOCOL));
+        assert_eq!(common(PROTOCOL + 5, Some(PROTOCOL)), Some(PROTOCOL), "a newer client that still speaks ours");
+        assert_eq!(common(PROTOCOL + 5, None), None, "a newer client that does not");
+        assert_eq!(common(PROTOCOL_OLDEST - 1, Some(0)), None, "a client older than anything we speak");
+    }
+
+    #[test]
+    fn a_hello_and_a_welcome_of_before_ranges_and_programs_are_understood() {
+        let nil = Uuid::nil();
+        let hello =
+            format!(r#"{{"Hello":{{"protocol":1,"installation":"{nil}","node":"{nil}","linger_ms":5,"more":1}}}}"#);
+        let ToHost::Hello(hello) = serde_json::from_str(&hello).unwrap() else { panic!("a hello") };
+        assert_eq!(hello.common_protocol(), Some(1));
+        let welcome = serde_json::from_str(r#"{"Welcome":{"protocol":1,"boot":"b"}}"#).unwrap();
+        assert!(matches!(welcome, FromHost::Welcome { protocol: 1, program: None, .. }));
     }
 
     #[test]

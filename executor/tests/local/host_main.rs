@@ -1,15 +1,21 @@
-//! `gridflow host` for the tests: `gridflow-test-host --state-dir DIR`.
+//! `gridflow host` for the tests: `gridflow-test-host --state-dir DIR [--handover FD]`.
 
 use std::process::ExitCode;
 
-use gridflow_executor::local::host::{Error, HostConfig, run};
+use gridflow_executor::local::host::{Error, HostConfig, handover_versions, run};
 
 fn main() -> ExitCode {
-    let Some(state_dir) = std::env::args_os().skip_while(|argument| argument != "--state-dir").nth(1) else {
+    if std::env::args().any(|argument| argument == "--handover-versions") {
+        println!("{}", handover_versions());
+        return ExitCode::SUCCESS;
+    }
+    let value_of = |name: &str| std::env::args_os().skip_while(|argument| argument != name).nth(1);
+    let Some(state_dir) = value_of("--state-dir") else {
         eprintln!("usage: gridflow-test-host --state-dir DIR");
         return ExitCode::from(2);
     };
-    match run(&HostConfig { state_dir: state_dir.into() }) {
+    let handover = value_of("--handover").map(|fd| fd.to_str().and_then(|fd| fd.parse().ok()).expect("a number"));
+    match run(&HostConfig { state_dir: state_dir.into(), handover }) {
         Ok(()) | Err(Error::AlreadyRuns { .. }) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}: {:?}", std::error::Error::source(&error));

@@ -3,6 +3,7 @@
 mod commands;
 mod recovery;
 mod support;
+mod upgrade;
 
 #[test]
 fn all_this_holds_for_a_scheduler_without_rights() {

@@ -7,19 +7,10 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Bench, Client, PATIENCE, eventually, launch, lives, sh};
+use crate::support::{Bench, Client, PATIENCE, eventually, launch, lives, say, sh, tell, until_told};
 use gridflow_core::{AttemptId, AttemptOutcome, InstallationId};
 use gridflow_executor::local::{Error, LocalExecutor, host};
 use uuid::Uuid;
-
-/// Waits for a file of the bench before it ends, so that a test decides when.
-fn until_told(bench: &Bench, name: &str, then: &str) -> gridflow_executor::local::Launch {
-    sh(&format!("while [ ! -e {} ]; do sleep 0.02; done; {then}", bench.path(name).display()))
-}
-
-fn tell(bench: &Bench, name: &str) {
-    std::fs::write(bench.path(name), "").unwrap();
-}
 
 #[tokio::test]
 async fn results_of_commands_that_ran_on_without_a_client_are_adopted() {
@@ -323,10 +314,4 @@ async fn commands_wait_while_the_disk_is_full_and_none_fails_for_it() {
     }
     tell(&bench, "go");
     assert_eq!(client.end_of(running.attempt).await.outcome, AttemptOutcome::Exited { code: 3 });
-}
-
-fn say(stream: &mut UnixStream, message: &serde_json::Value) {
-    let body = serde_json::to_vec(message).unwrap();
-    stream.write_all(&u32::try_from(body.len()).unwrap().to_le_bytes()).unwrap();
-    stream.write_all(&body).unwrap();
 }

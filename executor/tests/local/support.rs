@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io::{Read, Write},
+    os::unix::net::UnixStream,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -211,4 +213,29 @@ pub fn lives(pid: i32) -> bool {
         let state = stat.rsplit(')').next().unwrap().trim_start().chars().next();
         state != Some('Z')
     })
+}
+
+/// Waits for a file of the bench before it ends, so that a test decides when.
+pub fn until_told(bench: &Bench, name: &str, then: &str) -> Launch {
+    sh(&format!("while [ ! -e {} ]; do sleep 0.02; done; {then}", bench.path(name).display()))
+}
+
+pub fn tell(bench: &Bench, name: &str) {
+    std::fs::write(bench.path(name), "").unwrap();
+}
+
+/// A message of a client that speaks by itself.
+pub fn say(stream: &mut UnixStream, message: &serde_json::Value) {
+    let body = serde_json::to_vec(message).unwrap();
+    stream.write_all(&u32::try_from(body.len()).unwrap().to_le_bytes()).unwrap();
+    stream.write_all(&body).unwrap();
+}
+
+/// What the host says to it; `None` when it hangs up.
+pub fn answer(stream: &mut UnixStream) -> Option<serde_json::Value> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; u32::from_le_bytes(length) as usize];
+    stream.read_exact(&mut body).ok()?;
+    Some(serde_json::from_slice(&body).unwrap())
 }

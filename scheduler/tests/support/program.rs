@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn host(state_dir: PathBuf) -> ExitCode {
-    match run(&HostConfig { state_dir }) {
+    match run(&HostConfig::new(state_dir)) {
         Ok(()) | Err(Error::AlreadyRuns { .. }) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}: {:?}", std::error::Error::source(&error));

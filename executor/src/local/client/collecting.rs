@@ -41,7 +41,7 @@ impl Actor {
                 self.reports.push_back(Report::Conflict { attempt: AttemptId(attempt), run: RunKey(run), message });
             }
             FromHost::Welcome { .. } => {}
-            FromHost::Refused { reason } => tracing::error!(%reason, "the host of local commands refuses to work"),
+            FromHost::Refused { reason, .. } => tracing::error!(%reason, "the host of local commands refuses to work"),
         }
     }
 

@@ -12,9 +12,10 @@ use super::{
     super::{
         host,
         layout::{HOST_LOG, SOCKET},
-        wire::{self, FromHost, Hello, PROTOCOL, ToHost},
+        program::ProgramFile,
+        wire::{self, FromHost, Hello, PROTOCOL, PROTOCOL_OLDEST, ToHost},
     },
-    Config, Error,
+    Config, Error, upgrade,
 };
 
 /// A new host reads its records before it listens.
@@ -32,12 +33,56 @@ pub(super) struct Link {
     pub boot: Arc<str>,
 }
 
+/// What a host answers to a hello.
+enum Answer {
+    Welcome(Link, Option<ProgramFile>),
+    Refused { reason: String, program: Option<ProgramFile> },
+}
+
+impl Answer {
+    fn program(&self) -> Option<ProgramFile> {
+        match self {
+            Self::Welcome(_, program) | Self::Refused { program, .. } => *program,
+        }
+    }
+
+    fn link(self) -> Result<Link, Error> {
+        match self {
+            Self::Welcome(link, _) => Ok(link),
+            Self::Refused { reason, .. } => Err(Error::Refused { reason }),
+        }
+    }
+}
+
+/// For a client that has just started: a host that runs another program is asked to become ours.
+///
+/// Asked only now and not at every reconnect, so that the client that started last decides, and two of different builds
+/// don't replace each other's host for ever.
+pub(super) async fn connect_first(config: &Config) -> Result<Link, Error> {
+    let answer = meet(config).await?;
+    if !upgrade::is_due(config, answer.program()) {
+        return answer.link();
+    }
+    drop(answer);
+    match upgrade::upgrade(config).await {
+        Ok(()) => tracing::info!("the host of local commands was replaced by this version; commands go on"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the host of local commands keeps its version");
+        }
+    }
+    connect_or_start(config).await
+}
+
 pub(super) async fn connect_or_start(config: &Config) -> Result<Link, Error> {
+    meet(config).await?.link()
+}
+
+async fn meet(config: &Config) -> Result<Answer, Error> {
     let deadline = Instant::now() + START_TIME_MAX;
     let mut start_at = Instant::now();
     loop {
         match connect(&config.state_dir).await {
-            Ok(stream) => match greet(stream, config).await {
+            Ok(stream) => match greet(Link::new(stream), config).await {
                 // A host that leaves just now takes its last clients with it.
                 Err(Error::Connection(_)) if Instant::now() < deadline => {}
                 other => return other,
@@ -80,28 +125,24 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-async fn greet(stream: UnixStream, config: &Config) -> Result<Link, Error> {
-    let mut link = Link { stream, input: Vec::new(), taken: 0, output: Vec::new(), boot: "".into() };
+async fn greet(mut link: Link, config: &Config) -> Result<Answer, Error> {
     link.push(&ToHost::Hello(Hello {
         protocol: PROTOCOL,
+        protocol_oldest: Some(PROTOCOL_OLDEST),
         installation: config.installation.0,
         node: config.node.0,
         linger_ms: u64::try_from(config.host_linger.as_millis()).unwrap_or(u64::MAX),
     }));
-    let answer = async {
-        loop {
-            if let Some(message) = link.next()? {
-                return Ok(message);
-            }
-            link.transfer().await?;
-        }
-    };
-    match timeout(START_TIME_MAX, answer).await {
-        Ok(Ok(FromHost::Welcome { boot, .. })) => {
+    match timeout(START_TIME_MAX, link.answer()).await {
+        Ok(Ok(FromHost::Welcome { boot, program, protocol: PROTOCOL_OLDEST..=PROTOCOL })) => {
             link.boot = boot.into();
-            Ok(link)
+            Ok(Answer::Welcome(link, program))
         }
-        Ok(Ok(FromHost::Refused { reason })) => Err(Error::Refused { reason }),
+        Ok(Ok(FromHost::Welcome { protocol, program, .. })) => {
+            let reason = format!("it speaks protocol {protocol}, we {PROTOCOL_OLDEST} to {PROTOCOL}");
+            Ok(Answer::Refused { reason, program })
+        }
+        Ok(Ok(FromHost::Refused { reason, program })) => Ok(Answer::Refused { reason, program }),
         Ok(Ok(
             FromHost::Record(_) | FromHost::Synced { .. } | FromHost::Postponed { .. } | FromHost::Conflict { .. },
         )) => Err(Error::Connection(io::Error::new(io::ErrorKind::InvalidData, "the host did not greet"))),
@@ -110,7 +151,7 @@ async fn greet(stream: UnixStream, config: &Config) -> Result<Link, Error> {
     }
 }
 
-fn silent(config: &Config) -> Error {
+pub(super) fn silent(config: &Config) -> Error {
     let log = config.state_dir.join(HOST_LOG);
     let text = std::fs::read(&log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -119,6 +160,25 @@ fn silent(config: &Config) -> Error {
 }
 
 impl Link {
+    fn new(stream: UnixStream) -> Self {
+        Self { stream, input: Vec::new(), taken: 0, output: Vec::new(), boot: "".into() }
+    }
+
+    /// To a host that is there already.
+    pub(super) async fn open(state_dir: &Path) -> io::Result<Self> {
+        connect(state_dir).await.map(Self::new)
+    }
+
+    /// Sends what was pushed, and waits for the next message.
+    pub(super) async fn answer(&mut self) -> io::Result<FromHost> {
+        loop {
+            if let Some(message) = self.next()? {
+                return Ok(message);
+            }
+            self.transfer().await?;
+        }
+    }
+
     /// Sent with the next [`transfer`](Self::transfer). A message that no frame can hold is left out.
     pub(super) fn push(&mut self, message: &ToHost) {
         if let Err(error) = wire::encode(&mut self.output, message) {

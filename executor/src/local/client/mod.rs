@@ -4,6 +4,7 @@ mod actor;
 mod collecting;
 mod link;
 mod outcome;
+mod upgrade;
 
 use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, time::Duration};
 
@@ -60,6 +61,9 @@ pub enum Error {
     Silent { log: PathBuf, tail: String },
     #[error("the host of local commands refuses to work for us: {reason}")]
     Refused { reason: String },
+    /// The old program goes on.
+    #[error("the host of local commands did not become the new program: {reason}")]
+    NotUpgraded { reason: String },
     #[error("the connection to the host of local commands broke")]
     Connection(#[source] io::Error),
     /// Every call after the executor has ended.
@@ -76,7 +80,8 @@ fn tail_of(tail: &str) -> String {
 pub struct LocalExecutor;
 
 impl LocalExecutor {
-    /// Connects to the host of the state directory, or starts it. Afterwards the connection keeps itself: a host that
+    /// Connects to the host of the state directory, or starts it; one that runs another program than `host_command` is
+    /// asked to become that, and its commands go on. Afterwards the connection keeps itself: a host that
     /// died is replaced, and what it has on record is reported again. Ends when the last handle is dropped; commands
     /// and host go on.
     pub async fn connect_or_start(config: Config) -> Result<(Handle, mpsc::Receiver<Report>), Error> {
@@ -84,7 +89,7 @@ impl LocalExecutor {
         let state_dir = std::path::absolute(&config.state_dir)
             .map_err(|source| Error::StateDir { dir: config.state_dir.clone(), source })?;
         let config = Config { state_dir, environment: environment::allowed(&config.environment), ..config };
-        let link = link::connect_or_start(&config).await?;
+        let link = link::connect_first(&config).await?;
         let scratch = Scratch::open(&config.state_dir)
             .map_err(|source| Error::StateDir { dir: config.state_dir.clone(), source })?;
         let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
@@ -92,6 +97,11 @@ impl LocalExecutor {
         tokio::spawn(actor::run(config, scratch, link, order_queue, reports));
         Ok((Handle { orders }, report_queue))
     }
+}
+
+/// Has a host that runs replaced by the program of `host_command`, if that is another one. Its commands go on.
+pub async fn upgrade_host(config: &Config) -> Result<(), Error> {
+    upgrade::upgrade(config).await
 }
 
 /// Tells the executor what to do. What it did comes as [`Report`]s.

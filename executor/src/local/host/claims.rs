@@ -121,14 +121,14 @@ mod tests {
     use super::{
         super::{
             super::wire::{CancelOrder, State},
-            records::Records,
+            records::{Records, open},
         },
         *,
     };
 
     fn attempts(path: &Path) -> Attempts {
-        let (records, found) = Records::open(path).unwrap();
-        super::super::recovery::recover(1, records, found).unwrap()
+        let (records, found) = Records::read_all(open(path).unwrap()).unwrap();
+        super::super::recovery::recover(1, records, found, None).unwrap()
     }
 
     fn minted_hours_ago(hours: i64) -> Uuid {

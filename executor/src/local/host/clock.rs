@@ -1,9 +1,10 @@
 //! The two clocks of the host.
 
 use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// Since boot, suspended time included: what the kernel dates processes with, and what deadlines are kept in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub(super) struct BootNs(pub u64);
 
 impl BootNs {

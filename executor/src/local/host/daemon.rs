@@ -20,9 +20,11 @@ use nix::{
 };
 
 use super::{
-    super::layout::{HOST_LOG, LOCK},
+    super::layout::{HOST_LOG, LOCK, RECORDS},
     Error,
+    handover::{Handover, inherit},
     process::ATTEMPT_VARIABLE,
+    records,
 };
 
 /// Starts a host that outlives the caller: `PROGRAM ARGUMENTS… --state-dir DIR` in a session of its own and with
@@ -74,8 +76,34 @@ fn detach() -> io::Result<()> {
     }
 }
 
+/// What makes a process the host of its state directory.
+pub(super) struct Holdings {
+    pub lock: Flock<File>,
+    pub records: File,
+    /// A new host listens once it knows its records.
+    pub listener: Option<UnixListener>,
+}
+
+/// From nobody: the current directory is the state directory.
+pub(super) fn hold(dir: &Path) -> Result<Holdings, Error> {
+    let lock = lock(dir)?;
+    let records = records::open(RECORDS.as_ref()).map_err(|source| Error::StateDir {
+        action: "open the records",
+        dir: dir.into(),
+        source,
+    })?;
+    Ok(Holdings { lock, records, listener: None })
+}
+
+/// From the program that ran in this process before. Whatever the folder holds by now, these are the files.
+pub(super) fn take_over(handover: &Handover) -> io::Result<Holdings> {
+    // Locking what is locked through the same descriptor changes nothing.
+    let lock = Flock::lock(inherit(handover.lock)?, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?;
+    Ok(Holdings { lock, records: inherit(handover.records)?, listener: Some(inherit(handover.listener)?) })
+}
+
 /// Held by this process and by its children until they exec.
-pub(super) fn lock(dir: &Path) -> Result<Flock<File>, Error> {
+fn lock(dir: &Path) -> Result<Flock<File>, Error> {
     let failed = |source| Error::StateDir { action: "lock", dir: dir.into(), source };
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(LOCK).map_err(failed)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {

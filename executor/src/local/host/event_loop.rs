@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs::File,
     io,
     os::{
         fd::{AsFd, BorrowedFd},
@@ -9,19 +10,27 @@ use std::{
     },
 };
 
-use nix::sys::{
-    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-    signal::Signal,
-    signalfd::SignalFd,
+use nix::{
+    fcntl::Flock,
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        signal::Signal,
+        signalfd::SignalFd,
+    },
 };
 use uuid::Uuid;
 
 use super::{
-    super::wire::{FromHost, Hello, PROTOCOL, ToHost},
+    super::{
+        program::ProgramFile,
+        wire::{FromHost, Hello, PROTOCOL, PROTOCOL_OLDEST, ToHost, Upgrade},
+    },
     attempts::{Attempts, Launched},
     clock::BootNs,
     connection::Connection,
+    handover::{self, Handover},
     records::{Header, Slot},
+    upgrade,
 };
 
 const LISTENER: u64 = 0;
@@ -37,23 +46,43 @@ const MESSAGES_AT_ONCE: usize = 8;
 /// Until a client says otherwise: it may still be on its way.
 const LINGER_MS: u64 = 30_000;
 
+/// What makes us the host, and how we are reached.
+pub(super) struct Held<'a> {
+    pub lock: &'a Flock<File>,
+    pub listener: &'a UnixListener,
+    pub signals: &'a SignalFd,
+}
+
+pub(super) struct Identity<'a> {
+    pub boot: &'a str,
+    /// `None` where /proc does not tell.
+    pub program: Option<ProgramFile>,
+}
+
 struct Host<'a> {
     attempts: Attempts,
     clients: HashMap<u32, Connection>,
     next_client: u32,
     epoll: Epoll,
-    boot: &'a str,
+    identity: &'a Identity<'a>,
     linger_ms: u64,
     /// Since when nobody needs us.
     idle_since: Option<BootNs>,
     draining: bool,
+    /// Who asked for another program, and which.
+    upgrade: Option<(u32, Upgrade)>,
 }
 
 /// Returns when nobody has needed the host for long enough.
-pub(super) fn run(attempts: Attempts, listener: UnixListener, signals: &SignalFd, boot: &str) -> io::Result<()> {
+pub(super) fn run(
+    attempts: Attempts,
+    held: &Held<'_>,
+    identity: &Identity<'_>,
+    handover: Option<&Handover>,
+) -> io::Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-    epoll.add(signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
+    epoll.add(held.listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+    epoll.add(held.signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
     for (fd, slot) in attempts.watched() {
         // SAFETY: the attempts hold the descriptor; closing it takes it out of the epoll set.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -64,10 +93,11 @@ pub(super) fn run(attempts: Attempts, listener: UnixListener, signals: &SignalFd
         clients: HashMap::new(),
         next_client: 0,
         epoll,
-        boot,
-        linger_ms: LINGER_MS,
+        identity,
+        linger_ms: handover.map_or(LINGER_MS, |handover| handover.linger_ms),
         idle_since: None,
-        draining: false,
+        draining: handover.is_some_and(|handover| handover.draining),
+        upgrade: None,
     };
     // Children that ended before we listened, in case we replaced our own program.
     let mut more = host.attempts.reap();
@@ -82,8 +112,8 @@ pub(super) fn run(attempts: Attempts, listener: UnixListener, signals: &SignalFd
         let mut ready = Vec::new();
         for event in &events[..count] {
             match event.data() {
-                LISTENER => host.accept(&listener),
-                SIGNALS => host.read_signals(signals),
+                LISTENER => host.accept(held.listener),
+                SIGNALS => host.read_signals(held.signals),
                 data if data & WATCHED != 0 => host.attempts.watched_ended(Slot(data as u32)),
                 data => ready.push(data as u32),
             }
@@ -96,6 +126,9 @@ pub(super) fn run(attempts: Attempts, listener: UnixListener, signals: &SignalFd
         host.attempts.tend(BootNs::now());
         host.publish();
         host.flush();
+        if let Some((number, upgrade)) = host.upgrade.take() {
+            host.replace_program(number, &upgrade, held);
+        }
         if host.may_leave() {
             return Ok(());
         }
@@ -170,16 +203,18 @@ impl Host<'_> {
     }
 
     fn carry_out(&mut self, number: u32, message: ToHost) {
-        if let ToHost::Hello(hello) = message {
-            return self.greet(number, &hello);
-        }
+        let message = match message {
+            ToHost::Hello(hello) => return self.greet(number, &hello),
+            ToHost::Upgrade(upgrade) => return self.upgrade = Some((number, upgrade)),
+            other => other,
+        };
         let Some(client) = self.clients.get_mut(&number) else { return };
         if !client.greeted {
             client.broken = true;
             return;
         }
         match message {
-            ToHost::Hello(_) => {}
+            ToHost::Hello(_) | ToHost::Upgrade(_) => {}
             ToHost::Launch(command) if self.draining => {
                 let reason = "the host was asked to leave".into();
                 client.send(&FromHost::Postponed { attempt: command.attempt, reason });
@@ -209,40 +244,82 @@ impl Host<'_> {
     }
 
     fn greet(&mut self, number: u32, hello: &Hello) {
-        let refusal = self.refusal(hello);
+        let protocol = match self.agree(hello) {
+            Ok(protocol) => protocol,
+            Err(reason) => return self.refuse(number, reason),
+        };
         let Some(client) = self.clients.get_mut(&number) else { return };
-        if let Some(reason) = refusal {
-            client.send(&FromHost::Refused { reason });
-            client.flush();
-            client.broken = true;
-            return;
-        }
         self.linger_ms = hello.linger_ms;
         client.greeted = true;
-        client.send(&FromHost::Welcome { protocol: PROTOCOL, boot: self.boot.into() });
+        client.send(&FromHost::Welcome { protocol, boot: self.identity.boot.into(), program: self.identity.program });
         client.backlog = Some(self.attempts.open.keys().copied().collect());
     }
 
-    /// Why we do not work for this client. A host that has nothing open serves whoever comes first.
-    fn refusal(&mut self, hello: &Hello) -> Option<String> {
-        if hello.protocol != PROTOCOL {
-            // After an upgrade: the next host is of the new version.
+    fn refuse(&mut self, number: u32, reason: String) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        client.send(&FromHost::Refused { reason, program: self.identity.program });
+        client.flush();
+        client.broken = true;
+    }
+
+    /// Comes back only if the program stays.
+    fn replace_program(&mut self, number: u32, upgrade: &Upgrade, held: &Held<'_>) {
+        let program = upgrade.command.first().map_or("", String::as_str);
+        let reason = upgrade::objection(upgrade, self.identity.program).unwrap_or_else(|| {
+            super::note(format_args!("becoming `{program}`; commands go on"));
+            self.become_program(upgrade, held).to_string()
+        });
+        super::note(format_args!("the program stays, and does not become `{program}`: {reason}"));
+        self.refuse(number, reason);
+        self.clients.retain(|_, client| !client.broken);
+    }
+
+    fn become_program(&self, upgrade: &Upgrade, held: &Held<'_>) -> io::Error {
+        let (underway, strays) = match self.attempts.to_hand_over() {
+            Ok(both) => both,
+            Err(error) => return error,
+        };
+        let records = self.attempts.records.file();
+        let handover = Handover {
+            version: handover::VERSION,
+            lock: handover::number(&**held.lock),
+            listener: handover::number(held.listener),
+            records: handover::number(records),
+            linger_ms: self.linger_ms,
+            draining: self.draining,
+            underway,
+            strays,
+        };
+        let fds = [held.lock.as_fd(), held.listener.as_fd(), records.as_fd()];
+        upgrade::replace(&upgrade.command, &handover, &fds)
+    }
+
+    /// The protocol to use, or why we do not work for this client. A host that has nothing open serves whoever comes
+    /// first.
+    fn agree(&mut self, hello: &Hello) -> Result<u32, String> {
+        let Some(protocol) = hello.common_protocol() else {
+            // Then the next host is of the client's version.
             self.draining |= self.attempts.is_idle() && !self.clients.values().any(|client| client.greeted);
-            return Some(format!("the host speaks protocol {PROTOCOL}, the client {}", hello.protocol));
-        }
+            let oldest = hello.protocol_oldest.unwrap_or(hello.protocol);
+            return Err(format!(
+                "the host speaks the protocols {PROTOCOL_OLDEST} to {PROTOCOL}, the client {oldest} to {}",
+                hello.protocol
+            ));
+        };
         let header = self.attempts.records.header();
         if (header.installation, header.node) == (hello.installation, hello.node) {
-            return None;
+            return Ok(protocol);
         }
         if header.installation != Uuid::nil() && !self.attempts.open.is_empty() {
-            return Some(format!(
+            return Err(format!(
                 "this state directory runs attempts of another installation ({}) or node ({}); use another directory, \
                  or the database they belong to",
                 header.installation, header.node
             ));
         }
         let header = Header { installation: hello.installation, node: hello.node, ..header };
-        self.attempts.records.write_header(header).err().map(|error| format!("cannot write the records: {error}"))
+        let written = self.attempts.records.write_header(header);
+        written.map(|()| protocol).map_err(|error| format!("cannot write the records: {error}"))
     }
 
     /// Tells every client what changed, and new clients what they have missed.

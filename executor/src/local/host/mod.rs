@@ -14,23 +14,35 @@ mod daemon;
 mod ending;
 mod event_loop;
 mod failure;
+mod handover;
 mod process;
 mod record;
 mod records;
 mod recovery;
 mod signals;
 mod spawn;
+mod upgrade;
 
-use std::{io, path::PathBuf};
+use std::{io, os::fd::RawFd, path::PathBuf};
 
 pub use daemon::spawn;
+pub(super) use handover::parse_versions as parse_handover_versions;
+pub use handover::versions as handover_versions;
 pub(super) use process::ATTEMPT_VARIABLE;
 
-use super::{boot::boot_identity, layout};
+use super::{boot::boot_identity, layout, program::ProgramFile};
 
 #[derive(Debug, Clone)]
 pub struct HostConfig {
     pub state_dir: PathBuf,
+    /// What the program that ran in this process before passes on, as a descriptor.
+    pub handover: Option<RawFd>,
+}
+
+impl HostConfig {
+    pub fn new(state_dir: PathBuf) -> Self {
+        Self { state_dir, handover: None }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +72,27 @@ pub fn run(config: &HostConfig) -> Result<(), Error> {
     let in_dir = |action| move |source| Error::StateDir { action, dir: dir.clone(), source };
     let system = |action| move |source| Error::System { action, source };
 
-    std::env::set_current_dir(dir).map_err(in_dir("work"))?;
-    let _lock = daemon::lock(dir)?;
+    let handover = config.handover.map(handover::Handover::read).transpose();
+    let handover = handover.map_err(system("read what was handed over"))?;
+    let held = match &handover {
+        Some(handover) => daemon::take_over(handover).map_err(system("take over from the program before"))?,
+        None => {
+            std::env::set_current_dir(dir).map_err(in_dir("work"))?;
+            daemon::hold(dir)?
+        }
+    };
     let signals = signals::prepare().map_err(system("prepare the signals"))?;
     let boot = boot_identity().map_err(system("read the boot's identity from /proc"))?;
-    let (records, found) = records::Records::open(layout::RECORDS.as_ref()).map_err(in_dir("read the records"))?;
-    let attempts = recovery::recover(hash(&boot), records, found).map_err(system("prepare the spawning"))?;
-    let listener = daemon::listen(layout::SOCKET.as_ref()).map_err(in_dir("listen"))?;
-    event_loop::run(attempts, listener, &signals, &boot).map_err(system("wait for events"))
+    let (records, found) = records::Records::read_all(held.records).map_err(in_dir("read the records"))?;
+    let attempts = recovery::recover(hash(&boot), records, found, handover.as_ref());
+    let attempts = attempts.map_err(system("prepare the spawning"))?;
+    let listener = match held.listener {
+        Some(listener) => listener,
+        None => daemon::listen(layout::SOCKET.as_ref()).map_err(in_dir("listen"))?,
+    };
+    let held = event_loop::Held { lock: &held.lock, listener: &listener, signals: &signals };
+    let identity = event_loop::Identity { boot: &boot, program: ProgramFile::own().ok() };
+    event_loop::run(attempts, &held, &identity, handover.as_ref()).map_err(system("wait for events"))
 }
 
 /// When a process of our pid namespace started, in the kernel's ticks since boot.

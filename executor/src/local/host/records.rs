@@ -5,12 +5,13 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, Read, Seek},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
 
 use nix::fcntl::{FallocateFlags, fallocate};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::record::{self, BIRTH_AT, Record, SLOT_BYTES};
@@ -20,7 +21,7 @@ const MAGIC: &[u8; 8] = b"gfrec001";
 const GROWTH_SLOTS: u32 = 1024;
 
 /// Slot 0 is the file's header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Slot(pub u32);
 
 impl Slot {
@@ -51,12 +52,17 @@ pub(super) struct Records {
     free: Vec<Slot>,
 }
 
+/// Opens or makes the file.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 impl Records {
-    /// Opens or makes the file and hands out what is on it.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<(Slot, Record)>)> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    /// Hands out what is on the file, wherever its position is.
+    pub(super) fn read_all(file: File) -> io::Result<(Self, Vec<(Slot, Record)>)> {
+        (&file).rewind()?;
         let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut &file, &mut bytes)?;
+        (&file).read_to_end(&mut bytes)?;
         let empty = Header { installation: Uuid::nil(), node: Uuid::nil(), horizon_ms: 0, turn_max: 0 };
         let mut records = Self { file, header: empty, slots: 0, free: Vec::new() };
         if bytes.iter().take(SLOT_BYTES).all(|byte| *byte == 0) {
@@ -181,7 +187,7 @@ mod tests {
     fn what_was_written_is_there_after_reopening_and_removed_slots_are_used_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records");
-        let (mut records, found) = Records::open(&path).unwrap();
+        let (mut records, found) = Records::read_all(open(&path).unwrap()).unwrap();
         assert!(found.is_empty());
         let one = records.insert(&record(1)).unwrap();
         records.insert(&record(2)).unwrap();
@@ -190,7 +196,7 @@ mod tests {
         records.remove(one).unwrap();
         drop(records);
 
-        let (mut records, found) = Records::open(&path).unwrap();
+        let (mut records, found) = Records::read_all(open(&path).unwrap()).unwrap();
         assert_eq!(found.iter().map(|(_, record)| record.attempt.as_u128()).collect::<Vec<_>>(), [2]);
         assert_eq!(records.header(), header);
         assert_eq!(records.insert(&record(3)).unwrap(), one);
@@ -201,7 +207,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records");
         std::fs::write(&path, vec![b'x'; 1024]).unwrap();
-        assert!(Records::open(&path).is_err());
+        assert!(Records::read_all(open(&path).unwrap()).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 1024]);
     }
 }

@@ -6,13 +6,21 @@ use super::{
     super::wire::{End, Usage},
     attempts::{Attempts, Open, Tie},
     clock::{BootNs, wall_us},
+    handover::{Handover, Stray, Underway},
     process,
     record::{Asked, Birth, Ended, Record},
     records::{Records, Slot},
 };
 
 /// Called with the lock held: every child of the former host has written its birth by now, or will never run.
-pub(super) fn recover(boot: u64, records: Records, found: Vec<(Slot, Record)>) -> io::Result<Attempts> {
+///
+/// With something handed over, the former host is this very process, and nothing happened in between.
+pub(super) fn recover(
+    boot: u64,
+    records: Records,
+    found: Vec<(Slot, Record)>,
+    handover: Option<&Handover>,
+) -> io::Result<Attempts> {
     let mut attempts = Attempts::new(boot, records)?;
     for (slot, record) in found {
         attempts.turn_max = attempts.turn_max.max(record.turn);
@@ -23,7 +31,34 @@ pub(super) fn recover(boot: u64, records: Records, found: Vec<(Slot, Record)>) -
             recover_open(&mut attempts, slot, record);
         }
     }
+    match handover {
+        Some(handover) => take_over(&mut attempts, handover),
+        None => ask_again(&attempts),
+    }
     Ok(attempts)
+}
+
+/// The former host may have died between its mark and its signal.
+fn ask_again(attempts: &Attempts) {
+    let asked = attempts.open.iter().filter(|(_, open)| open.record.end.is_none() && open.record.asked.is_some());
+    asked.for_each(|(slot, _)| attempts.terminate_group(*slot));
+}
+
+/// Goes on where the former program was: nobody is asked twice to end, and every grace ends when it was to end.
+fn take_over(attempts: &mut Attempts, handover: &Handover) {
+    for underway in &handover.underway {
+        let Some(open) = attempts.open.get_mut(&underway.slot) else { continue };
+        open.kill_at = underway.kill_at;
+        open.pause_ms = underway.pause_ms;
+        open.strays_used = underway.strays_used;
+        if let Some(birth) = open.record.birth.filter(|_| !open.is_gone()) {
+            attempts.leaders.insert(birth.pid, underway.slot);
+        }
+        if let Some(at) = underway.wake_at {
+            attempts.wake(underway.slot, at);
+        }
+    }
+    attempts.strays = handover.strays.iter().map(|stray| (stray.pid, stray.owner)).collect();
 }
 
 fn recover_open(attempts: &mut Attempts, slot: Slot, mut record: Record) {
@@ -72,11 +107,7 @@ fn watch(attempts: &mut Attempts, slot: Slot, mut record: Record, birth: Birth) 
     attempts.keep(slot, open);
     attempts.leaders.insert(birth.pid, slot);
     match (asked, deadline) {
-        // The former host may have died between its mark and its signal.
-        (Some(_), _) => {
-            attempts.terminate_group(slot);
-            attempts.wake(slot, now.plus_ms(grace_ms));
-        }
+        (Some(_), _) => attempts.wake(slot, now.plus_ms(grace_ms)),
         (None, Some(deadline)) => attempts.wake(slot, deadline),
         (None, None) => {}
     }
@@ -112,13 +143,32 @@ impl Attempts {
             Tie::Child | Tie::None => None,
         })
     }
+
+    /// What of the attempts the records do not hold. Fails if the records lag behind, as on a full disk.
+    pub(super) fn to_hand_over(&self) -> io::Result<(Vec<Underway>, Vec<Stray>)> {
+        for (slot, open) in &self.open {
+            self.records.update(*slot, &open.record)?;
+        }
+        let underway = self.open.iter().filter(|(_, open)| !open.is_gone()).map(|(slot, open)| Underway {
+            slot: *slot,
+            kill_at: open.kill_at,
+            wake_at: open.wake_at,
+            pause_ms: open.pause_ms,
+            strays_used: open.strays_used,
+        });
+        let strays = self.strays.iter().map(|(pid, owner)| Stray { pid: *pid, owner: *owner });
+        Ok((underway.collect(), strays.collect()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
 
-    use super::{super::super::wire::State, *};
+    use super::{
+        super::{super::wire::State, records::open},
+        *,
+    };
 
     const BOOT: u64 = 1;
 
@@ -146,9 +196,9 @@ mod tests {
     fn found(record: &Record) -> (Attempts, State) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records");
-        let slot = Records::open(&path).unwrap().0.insert(record).unwrap();
-        let (records, found) = Records::open(&path).unwrap();
-        let attempts = recover(BOOT, records, found).unwrap();
+        let slot = Records::read_all(open(&path).unwrap()).unwrap().0.insert(record).unwrap();
+        let (records, found) = Records::read_all(open(&path).unwrap()).unwrap();
+        let attempts = recover(BOOT, records, found, None).unwrap();
         let state = attempts.shown(slot).unwrap().state;
         (attempts, state)
     }
