@@ -76,7 +76,7 @@ points! {
     Spawned = "host.spawned",
     /// A command's end is noticed and not on record.
     CommandEnded = "host.ended",
-    /// A report of the host is read; no turn has taken it. Refused: it gets lost.
+    /// A report of the host is read; no turn has taken it. What it says is said. Refused: it gets lost.
     Reported = "report.taken",
 }
 

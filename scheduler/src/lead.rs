@@ -12,7 +12,7 @@ use chrono::{TimeDelta, Utc};
 use gridflow_core::{AttemptId, DagId, DagVersionId, Event, Plan, RunKey, Timestamp, Turn, World};
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local::{Handle, Launch, Report};
-use gridflow_failpoint::{Point, check};
+use gridflow_failpoint::{Point, check_about};
 use gridflow_store::{Leader, Reader};
 use tokio::{
     sync::mpsc,
@@ -195,7 +195,7 @@ impl Lead {
     }
 
     fn take_report(&mut self, report: Report) -> Result<(), Error> {
-        if check(Point::Reported).is_err() {
+        if check_about(Point::Reported, || format!("{report:?}")).is_err() {
             return Ok(());
         }
         match report {

@@ -7,11 +7,13 @@ mod failpoints;
 pub mod history;
 mod program;
 mod remains;
+mod scene;
 mod standalone;
 mod wait;
 
 pub use cluster::Cluster;
 pub use failpoints::{Failpoints, Paused};
 pub use program::{Program, gridflow};
+pub use scene::Session;
 pub use standalone::{Installation, Standalone};
 pub use wait::wait_for;
