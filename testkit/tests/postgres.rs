@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridflow_testkit::postgres::{Durability, Postgres};
+use gridflow_testkit::postgres::{Durability, Postgres, Stop};
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
 /// Set in the copy of this program that plays the process which is killed.
@@ -59,4 +59,26 @@ fn be_killed() {
     loop {
         thread::park();
     }
+}
+
+#[test]
+fn a_killed_server_starts_again_with_what_was_committed() {
+    let server = Postgres::start(Durability::Full).unwrap();
+    server.psql("postgres", "CREATE TABLE kept AS SELECT 1 AS it").unwrap();
+    for how in [Stop::Crash, Stop::Fast] {
+        server.stop(how).unwrap();
+        assert!(!server.is_running());
+        server.start_again().unwrap();
+        assert_eq!(server.psql("postgres", "SELECT it FROM kept").unwrap(), "1");
+    }
+}
+
+#[test]
+fn a_server_goes_back_to_an_earlier_copy_of_itself() {
+    let server = Postgres::start(Durability::Full).unwrap();
+    server.psql("postgres", "CREATE TABLE kept AS SELECT 1 AS it").unwrap();
+    let copy = server.copy("copy").unwrap();
+    server.psql("postgres", "UPDATE kept SET it = 2").unwrap();
+    server.restore(copy).unwrap();
+    assert_eq!(server.psql("postgres", "SELECT it FROM kept").unwrap(), "1");
 }

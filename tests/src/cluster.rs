@@ -3,10 +3,14 @@
 use std::{path::PathBuf, sync::OnceLock};
 
 use anyhow::{Context, Result};
-use gridflow_testkit::postgres::{Durability, Postgres};
+use gridflow_testkit::postgres::{Durability, Postgres, Settings};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
-use crate::{Program, remains};
+use crate::{Program, Proxy, remains};
 
 /// One node: all its schedulers share its state directory, and with it its host.
 #[derive(Debug)]
@@ -15,12 +19,22 @@ pub struct Cluster {
     pub server: &'static Postgres,
     pub database: String,
     url: String,
+    owns_server: bool,
 }
 
 impl Cluster {
     /// An empty database and folder; `dags` are file names and texts.
     pub fn new(dags: &[(&str, &str)]) -> Result<Self> {
-        let server = durable_server();
+        Self::on(durable_server(), dags, false)
+    }
+
+    /// The same on a server of its own, to which anything may be done.
+    pub fn on_own_server(settings: Settings, dags: &[(&str, &str)]) -> Result<Self> {
+        // Leaked, since others share theirs for ever; what it is made of goes with the cluster.
+        Self::on(Box::leak(Box::new(Postgres::start_with(settings)?)), dags, true)
+    }
+
+    fn on(server: &'static Postgres, dags: &[(&str, &str)], owns_server: bool) -> Result<Self> {
         let url = server.create_database()?;
         let database = url.rsplit('/').next().context("a database name")?.to_owned();
         let dir = tempfile::tempdir().context("making a folder")?;
@@ -28,7 +42,7 @@ impl Cluster {
         for (name, text) in dags {
             std::fs::write(dir.path().join("dags").join(name), text)?;
         }
-        Ok(Self { dir, server, database, url })
+        Ok(Self { dir, server, database, url, owns_server })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -49,6 +63,38 @@ impl Cluster {
         let mut env = vec![("GRIDFLOW__DATABASE__URL", self.url.as_str()), ("GRIDFLOW__SCHEDULER__PARALLELISM", "128")];
         env.extend(more);
         Program::start(&args, &env, &self.path(&format!("{name}.log")))
+    }
+
+    /// Starts a scheduler of this node whose way to PostgreSQL is a proxy.
+    pub fn scheduler_through(&self, name: &str, proxy: &Proxy, more: &[(&str, &str)]) -> Result<Program> {
+        let url = format!("postgres://postgres@127.0.0.1:{}/{}", proxy.port(), self.database);
+        let mut env = vec![("GRIDFLOW__DATABASE__URL", url.as_str())];
+        env.extend(more);
+        self.scheduler_with(name, &env)
+    }
+
+    /// Whether the present leader reaches PostgreSQL through this proxy.
+    pub fn leads_through(&self, proxy: &Proxy) -> Result<bool> {
+        let port = self.sql(
+            "SELECT max(client_port) FROM pg_locks JOIN pg_stat_activity USING (pid)
+             WHERE locktype = 'advisory' AND granted AND application_name = 'gridflow leader'
+               AND datname = current_database()",
+        )?;
+        Ok(port.parse().is_ok_and(|port| proxy.carries(port)))
+    }
+
+    /// The process that is parent of this node's commands, if it lives.
+    pub fn host(&self) -> Option<Pid> {
+        remains::host(&self.path("state"))
+    }
+
+    /// Ends every process of this node at once, with `kill -9`: schedulers, host, commands.
+    pub fn kill_everything(&self) {
+        if let Some(host) = self.host() {
+            // First, or it would see its commands end and write that down.
+            let _ = kill(host, Signal::SIGKILL);
+        }
+        remains::end(self.dir.path());
     }
 
     /// One value from the database.
@@ -80,5 +126,8 @@ fn durable_server() -> &'static Postgres {
 impl Drop for Cluster {
     fn drop(&mut self) {
         remains::end(self.dir.path());
+        if self.owns_server {
+            self.server.discard();
+        }
     }
 }
