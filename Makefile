@@ -8,7 +8,7 @@ CARGO ?= cargo
 export SQLX_OFFLINE ?= true
 
 .DEFAULT_GOAL := menu
-.PHONY: menu run test unit check fix
+.PHONY: menu run test unit check fix bench bench-compare
 
 menu:
 	@echo 'make run      build, then run everything on the DAGs of $(DAGS)/, API on port $(PORT)'
@@ -16,6 +16,7 @@ menu:
 	@echo 'make test     all tests, against real servers'
 	@echo 'make check    formatting, lints, layers, generated files; changes nothing'
 	@echo 'make fix      formatting, lints and generated files, put right'
+	@echo 'make bench    how fast it is, beside what the machine can do: docs/benchmarks.md'
 	@echo
 	@echo 'Other DAGs or another port: make run DAGS=path/to/dags PORT=9000'
 
@@ -50,3 +51,14 @@ fix:
 	$(CARGO) fmt --all
 	UPDATE=1 $(CARGO) test --quiet --package gridflow-dag-spec pages
 	$(CARGO) xtask sqlx-prepare
+
+# `make bench ONLY="W1 W7c" QUICK=--quick`; the figures also go to target/bench/results.json.
+bench:
+	@scripts/ensure-postgresql
+	$(CARGO) build --release --package gridflow-cli --package gridflow-bench
+	target/release/gridflow-bench run $(QUICK) $(ONLY)
+
+# The last figures against those that are kept in the repository.
+bench-compare:
+	$(CARGO) build --release --package gridflow-bench
+	target/release/gridflow-bench compare bench/recorded.json target/bench/results.json

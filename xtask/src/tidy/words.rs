@@ -21,7 +21,7 @@ const EVERYWHERE: [(&str, &str); 4] = [
 ];
 
 /// Tools print, and build scripts speak to cargo through stdout.
-const PRINTERS: [&str; 3] = ["xtask/", "/examples/", "build.rs"];
+const PRINTERS: [&str; 4] = ["xtask/", "bench/", "/examples/", "build.rs"];
 
 pub fn check(file: &TextFile) -> Vec<Finding> {
     // This list names them.

@@ -1,0 +1,147 @@
+//! `make bench`: how fast Gridflow is, and how near to what the machine can do.
+//!
+//! Starts a real `gridflow standalone`, drives it through its API, and reads the times that Gridflow itself has
+//! recorded. Every figure stands beside the machine's own limit, measured in the same run.
+
+mod api;
+mod bare;
+mod bench;
+mod compare;
+mod dag;
+mod db;
+mod item;
+mod line;
+mod machine;
+mod process;
+mod results;
+mod site;
+mod stats;
+mod stop;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+use crate::{
+    bench::Bench,
+    item::{ITEMS, Item},
+    results::Results,
+};
+
+/// Measures how fast Gridflow is, and how near to what the machine can do.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure
+    Run {
+        /// Only these: `W1 W7c core`; without names, all
+        items: Vec<String>,
+        /// Smaller and less often: to see that all works
+        #[arg(long)]
+        quick: bool,
+        /// The program to measure [default: the `gridflow` beside the driver]
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+        /// Where the figures go
+        #[arg(long, default_value = "target/bench/results.json")]
+        out: PathBuf,
+    },
+    /// Compare two results; exit code 1 if a ratio got worse by more than the noise
+    Compare { before: PathBuf, after: PathBuf },
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Run { items, quick, program, out } => run(&items, quick, program, &out),
+        Command::Compare { before, after } => {
+            let (text, worse) = compare::compare(&results::read(&before)?, &results::read(&after)?);
+            print!("{text}");
+            Ok(if worse == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn run(names: &[String], quick: bool, program: Option<PathBuf>, out: &Path) -> Result<ExitCode> {
+    let chosen = choose(names)?;
+    let program = program.map_or_else(program_beside_us, Ok)?;
+    let program =
+        program.canonicalize().with_context(|| format!("no {}: `make bench` builds it", program.display()))?;
+    let root = std::env::temp_dir().join(format!("gridflow-bench-{}", std::process::id()));
+    fs::create_dir_all(&root).with_context(|| format!("making {}", root.display()))?;
+    stop::on_signals(&root)?;
+    let mut bench = Bench::new(program, root.clone(), quick);
+    let mut results = Results {
+        date: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        commit: machine::commit(),
+        machine: machine::describe(&root),
+        failed: Vec::new(),
+        lines: Vec::new(),
+    };
+    results.machine.postgresql = postgresql(&mut bench).unwrap_or_default();
+    for (name, measure) in chosen {
+        bench.begin(name);
+        match measure(&mut bench) {
+            Ok(lines) => {
+                lines.iter().for_each(|line| println!("{}", line.text()));
+                bench.lines.extend(lines);
+            }
+            Err(error) => {
+                println!("{name:<5} failed: {error:#}");
+                results.failed.push(format!("{name}: {error:#}"));
+                // What it left behind must not be in the way of the others.
+                bench.end_site();
+            }
+        }
+    }
+    results.lines = std::mem::take(&mut bench.lines);
+    drop(bench);
+    fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
+    results::write(out, &results)?;
+    eprintln!("the figures are in {}", out.display());
+    Ok(if results.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The release build of `make bench` lies beside the driver.
+fn program_beside_us() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("gridflow"))
+}
+
+fn postgresql(bench: &mut Bench) -> Result<String> {
+    let mut db = bench.site()?.db()?;
+    let version = db.text("SELECT current_setting('server_version')")?;
+    let durability = db.text(
+        "SELECT 'fsync ' || current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit')",
+    )?;
+    Ok(format!("{version}, {durability}"))
+}
+
+fn choose(names: &[String]) -> Result<Vec<Item>> {
+    if let Some(unknown) = names.iter().find(|name| ITEMS.iter().all(|(item, _)| item != name)) {
+        bail!("no item `{unknown}`; there are {}", ITEMS.map(|(item, _)| item).join(" "));
+    }
+    let is_chosen = |item: &str| names.is_empty() || names.iter().any(|name| name == item);
+    Ok(ITEMS.into_iter().filter(|(item, _)| is_chosen(item)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_chosen_by_name_and_measured_in_their_own_order() {
+        let names = |chosen: Vec<Item>| chosen.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(choose(&["W7c".into(), "W1".into()]).expect("both exist")), ["W1", "W7c"]);
+        assert_eq!(choose(&[]).expect("all").len(), ITEMS.len());
+        assert!(choose(&["W99".into()]).is_err());
+    }
+}
