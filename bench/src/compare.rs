@@ -35,8 +35,9 @@ pub fn compare(before: &Results, after: &Results) -> (String, usize) {
                 "WORSE"
             }
         };
-        let _ =
-            writeln!(text, "{:<5} {:<58} {of} {:>9} → {:>9}  {word}", line.item, line.what, number(from), number(to));
+        let (from, to) = (number(from), number(to));
+        let row = format!("{:<5} {:<58} {of} {from:>9} → {to:>9}  {word}", line.item, line.what);
+        let _ = writeln!(text, "{}", row.trim_end());
     }
     for old in before.lines.iter().filter(|old| after.lines.iter().all(|line| line.key() != old.key())) {
         let _ = writeln!(text, "{:<5} {:<58} not measured", old.item, old.what);
@@ -91,6 +92,15 @@ mod tests {
         ]);
         let (text, worse) = compare(&before, &after);
         assert_eq!(worse, 1);
-        assert_snapshot!(text);
+        assert_snapshot!(text, @r"
+        before: a day, abc
+        after:  a day, abc
+
+        W2    fan                                                        ratio      0.500 →     0.500
+        W1    chain                                                      ratio       1.00 →      2.00  WORSE
+        W6    memory                                                     figure      50.0 →      40.0  better
+        W3    python                                                     new
+        W9    memory                                                     not measured
+        ");
     }
 }
