@@ -166,6 +166,8 @@ pub enum Need {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     Launch(LaunchOrder),
+    /// Only for attempts of this leader's own node. Those of another are `canceling` in the database, where
+    /// that node's scheduler reads it.
     Cancel {
         run: RunKey,
         attempt: AttemptId,

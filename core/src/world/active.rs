@@ -102,6 +102,13 @@ pub(super) struct OpenAttempt {
     pub row: RowHint,
 }
 
+impl OpenAttempt {
+    /// Whether it is bound to the node of this binding, in whatever boot.
+    pub fn is_of(&self, here: Option<&NodeBinding>) -> bool {
+        self.binding.as_ref().map(|binding| binding.node) == here.map(|binding| binding.node)
+    }
+}
+
 /// How an attempt ended, and when.
 #[derive(Debug)]
 pub(super) struct Ending {

@@ -256,7 +256,11 @@ impl ActiveRun {
             }
             AttemptState::Queued | AttemptState::Running => {
                 open.state = AttemptState::Canceling;
-                plan.actions.push(Action::Cancel { run, attempt: open.id, executor: open.executor });
+                // Here nobody knows another node's attempt: a claim taken here would prove nothing about it.
+                // Its own scheduler reads that it is to end.
+                if open.is_of(shared.config.binding.as_ref()) {
+                    plan.actions.push(Action::Cancel { run, attempt: open.id, executor: open.executor });
+                }
                 self.put_attempt(task_no, Some(from), None, plan);
             }
             AttemptState::Canceling | AttemptState::Closed => {}

@@ -225,11 +225,11 @@ impl ActiveRun {
             AttemptState::Queued if open.binding == shared.config.binding => {
                 plan.actions.push(Action::Launch(self.launch_order(task_no)));
             }
-            AttemptState::Canceling => {
+            AttemptState::Canceling if open.is_of(shared.config.binding.as_ref()) => {
                 plan.actions.push(Action::Cancel { run, attempt: open.id, executor: open.executor });
             }
             // Another node's: its own scheduler tends it. Running ones are watched by their executor.
-            AttemptState::Queued | AttemptState::Running | AttemptState::Closed => {}
+            AttemptState::Canceling | AttemptState::Queued | AttemptState::Running | AttemptState::Closed => {}
         }
     }
 

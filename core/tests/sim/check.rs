@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gridflow_core::{
-    AttemptOutcome, AttemptState, AttemptWrite, Dag, DagId, EventOutcome, MapIndex, Plan, Reason, RunKey, RunState,
-    RunType, Task, TaskInstanceKey, TaskNo, TaskState, Timestamp, Turn, World, WorldConfig, Writes, admit, explain,
-    explain_run, recover,
+    AttemptOutcome, AttemptState, AttemptWrite, Dag, DagId, EventOutcome, InboxId, MapIndex, Plan, RunKey, RunState,
+    RunType, Task, TaskInstanceKey, TaskNo, TaskState, Timestamp, Turn, World, WorldConfig, Writes, admit, recover,
 };
 
-use crate::{Mutation, db::Db, host::Host, shell::TurnContext};
+use crate::{
+    Mutation,
+    db::{Db, Inbox},
+    host::Host,
+    shell::TurnContext,
+    truth::{self, Tables},
+};
 
 /// What a turn's rows replace.
 pub struct Before {
@@ -17,12 +22,18 @@ pub struct Before {
 }
 
 impl Before {
-    pub fn of(db: &Db, writes: &Writes) -> Self {
+    pub fn of(db: &Db, writes: &Writes, consumed: &[InboxId]) -> Self {
         let old = |key: &TaskInstanceKey| db.tis.get(&(key.run, key.task_no));
+        // Unpaused by the turn; it may pause the DAG again, when the run that it starts fails at once.
+        let stays = |dag: &DagId| {
+            !consumed
+                .iter()
+                .any(|id| matches!(db.inbox.get(id), Some(Inbox::Pause(_, unpaused, false)) if unpaused == dag))
+        };
         let keys = writes.task_instances.iter().map(|row| row.key);
         Self {
             retry_at: keys.filter_map(|key| Some((key, old(&key)?.retry_at?))).collect(),
-            paused: db.dags.iter().filter(|(_, rec)| rec.is_paused).map(|(dag, _)| dag.clone()).collect(),
+            paused: db.dags.iter().filter(|(_, rec)| rec.is_paused).map(|(dag, _)| dag.clone()).filter(stays).collect(),
         }
     }
 }
@@ -31,7 +42,7 @@ impl Before {
 pub fn turn(cx: &TurnContext<'_>, before: &Before, writes: &Writes) -> Result<(), String> {
     limits(cx.db, cx.config, writes)?;
     starts(cx.db, before, writes, cx.now)?;
-    processes(cx.db, cx.host)?;
+    processes(cx.db, cx.hosts)?;
     for row in &writes.task_instances {
         let open = row.attempt.and_then(|attempt| cx.db.attempts.get(&attempt)).map(|attempt| attempt.to);
         if row.to.is_finished() && matches!(open, Some(AttemptState::Queued | AttemptState::Running)) {
@@ -49,11 +60,16 @@ pub fn turn(cx: &TurnContext<'_>, before: &Before, writes: &Writes) -> Result<()
     Ok(())
 }
 
-/// Every living process belongs to an attempt that the database holds open.
-pub fn processes(db: &Db, host: &Host) -> Result<(), String> {
-    for attempt in host.living() {
-        if db.attempts.get(&attempt).is_none_or(|row| row.to == AttemptState::Closed) {
+/// Every living process belongs to an attempt that the database holds open, and no two of them to one
+/// task instance, on whatever nodes.
+pub fn processes(db: &Db, hosts: &[Host]) -> Result<(), String> {
+    let mut living = BTreeMap::new();
+    for attempt in hosts.iter().flat_map(Host::living) {
+        let Some(row) = db.attempts.get(&attempt).filter(|row| row.to != AttemptState::Closed) else {
             return Err(format!("ONE-LAUNCH: {attempt} is closed, its command lives"));
+        };
+        if let Some(other) = living.insert((row.run, row.task_no, row.map_index), attempt) {
+            return Err(format!("ONE-LAUNCH: {attempt} lives beside {other} of the same task instance"));
         }
     }
     Ok(())
@@ -147,10 +163,10 @@ fn starts(db: &Db, before: &Before, writes: &Writes, now: Timestamp) -> Result<(
 
 /// The live world is what recovery would rebuild, and admission has left nothing undone.
 pub fn memory(world: &World, cx: &TurnContext<'_>) -> Result<(), String> {
-    if cx.mutation == Mutation::ForgetsOpenAttempts {
+    if matches!(cx.mutation, Mutation::ForgetsOpenAttempts | Mutation::ForgetsRetries) {
         return Ok(()); // There the comparison itself would tell; the others shall.
     }
-    let config = WorldConfig { binding: Some(cx.host.binding()), ..cx.config.clone() };
+    let config = WorldConfig { binding: Some(cx.hosts[cx.node].binding()), ..cx.config.clone() };
     let (mut recovered, _) = recover(cx.db.recovery_rows(cx.mutation), config, cx.now);
     let (live, rebuilt) = (world.snapshot(), recovered.snapshot());
     if live != rebuilt {
@@ -164,7 +180,7 @@ pub fn memory(world: &World, cx: &TurnContext<'_>) -> Result<(), String> {
             .db
             .inbox
             .values()
-            .filter_map(|row| if let crate::db::Inbox::RunQueued(run) = row { Some(*run) } else { None })
+            .filter_map(|row| if let Inbox::RunQueued(run) = row { Some(*run) } else { None })
             .collect();
         let mut expected = table.iter().map(|run| run.key).filter(|run| queued.contains(run) || !known.contains(run));
         is_complete &= all && known.is_empty() && recovered.queued_runs(dag).1;
@@ -176,7 +192,8 @@ pub fn memory(world: &World, cx: &TurnContext<'_>) -> Result<(), String> {
     if world.has_more() {
         return Ok(());
     }
-    line(world, cx.db)?;
+    let is_settled = world.next_deadline().is_none_or(|at| cx.now < at);
+    truth::reasons(world, is_settled, &Tables { db: cx.db, config: cx.config, now: cx.now, mutation: cx.mutation })?;
     if is_complete && world.next_deadline().is_none_or(|at| cx.now < at) {
         let mut plan = Plan::begin(Turn(cx.db.turn + 1), 1);
         admit(&mut recovered, cx.now, &mut plan);
@@ -202,25 +219,8 @@ pub fn memory(world: &World, cx: &TurnContext<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// After admission nobody stands in line behind nothing.
-fn line(world: &World, db: &Db) -> Result<(), String> {
-    for ti in db.tis.values().filter(|ti| !ti.to.is_finished()) {
-        let reasons = explain(world, ti.key);
-        let is_running = matches!(ti.to, TaskState::Queued | TaskState::Running);
-        if reasons.is_empty() || (reasons.contains(&Reason::InLine) && !is_running) {
-            return Err(format!("NO-STUCK: {:?} is {} and waits for {reasons:?}", ti.key, ti.to.as_str()));
-        }
-    }
-    for run in db.runs.values().filter(|run| run.state == RunState::Queued) {
-        if explain_run(world, run.queued.key).contains(&Reason::InLine) {
-            return Err(format!("NO-STUCK: run {} waits for nothing", run.queued.key));
-        }
-    }
-    Ok(())
-}
-
 /// At the end, when faults have stopped: everything has ended, and ended right.
-pub fn end(db: &Db, host: &Host, config: &WorldConfig) -> Result<(), String> {
+pub fn end(db: &Db, hosts: &[Host], config: &WorldConfig) -> Result<(), String> {
     if !db.inbox.is_empty() || db.commands.values().any(Option::is_none) {
         return Err("NO-LOSS: a command or a run was never taken".to_owned());
     }
@@ -236,8 +236,11 @@ pub fn end(db: &Db, host: &Host, config: &WorldConfig) -> Result<(), String> {
             }
         }
     }
-    if let Some((attempt, starts)) = host.starts.iter().find(|(_, starts)| 1 < **starts) {
-        return Err(format!("ONE-LAUNCH: {attempt} started {starts} times"));
+    for attempt in db.attempts.keys() {
+        let starts: u32 = hosts.iter().filter_map(|host| host.starts.get(attempt)).sum();
+        if 1 < starts {
+            return Err(format!("ONE-LAUNCH: {attempt} started {starts} times"));
+        }
     }
     for run in db.runs.values() {
         verdict(db, run.queued.key)?;
@@ -293,10 +296,10 @@ fn tries(db: &Db, key: TaskInstanceKey, config: &WorldConfig) -> Result<(), Stri
     Ok(())
 }
 
-fn dag_of(db: &Db, run: RunKey) -> &Dag {
+pub fn dag_of(db: &Db, run: RunKey) -> &Dag {
     &db.versions[&db.runs[&run].queued.version]
 }
 
-fn task_of<'a>(db: &'a Db, row: &AttemptWrite) -> &'a Task {
+pub fn task_of<'a>(db: &'a Db, row: &AttemptWrite) -> &'a Task {
     dag_of(db, row.run).task(row.task_no)
 }

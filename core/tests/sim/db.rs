@@ -29,6 +29,8 @@ pub struct Db {
     pub commands: BTreeMap<CommandId, Option<Result<(), String>>>,
     pub queued_max: usize,
     pub next_id: i64,
+    /// What a reader that trusts in the order of ids would remember.
+    pub inbox_highest: i64,
 }
 
 pub struct DagRec {
@@ -57,6 +59,8 @@ pub enum Inbox {
     RunQueued(RunKey),
     Pause(CommandId, DagId, bool),
     Cancel(CommandId, RunKey),
+    /// What a node without the leader has to say.
+    Report(Event),
 }
 
 pub enum CommitError {
@@ -69,16 +73,15 @@ pub enum CommitError {
 }
 
 impl Db {
-    pub fn new_id(&mut self) -> i64 {
+    pub fn put_inbox(&mut self, row: Inbox) {
         self.next_id += 1;
-        self.next_id
+        self.inbox.insert(InboxId(self.next_id), row);
     }
 
     /// What a request of the API does in its own transaction.
     pub fn insert_queued(&mut self, run: QueuedRun) -> Result<(), String> {
         self.check_unique(&run)?;
-        let inbox = InboxId(self.new_id());
-        self.inbox.insert(inbox, Inbox::RunQueued(run.key));
+        self.put_inbox(Inbox::RunQueued(run.key));
         let rec = RunRec {
             queued: run,
             state: RunState::Queued,
@@ -289,7 +292,7 @@ impl Db {
                 started_at: run.started_at,
                 ended_at: run.ended_at,
                 reason: run.reason.clone(),
-                task_instances: self.ti_rows(run.queued.key),
+                task_instances: self.ti_rows(run.queued.key, mutation),
                 open_attempts: open.remove(&run.queued.key).unwrap_or_default(),
             });
         }
@@ -323,7 +326,7 @@ impl Db {
         runs
     }
 
-    fn ti_rows(&self, run: RunKey) -> Vec<TaskInstanceRow> {
+    fn ti_rows(&self, run: RunKey, mutation: Mutation) -> Vec<TaskInstanceRow> {
         let of_run = self.tis.range((run, TaskNo(0))..=(run, TaskNo(u32::MAX)));
         of_run
             .map(|(_, ti)| TaskInstanceRow {
@@ -336,7 +339,7 @@ impl Db {
                 queued_at: ti.queued_at,
                 started_at: ti.started_at,
                 ended_at: ti.ended_at,
-                retry_at: ti.retry_at,
+                retry_at: ti.retry_at.filter(|_| mutation != Mutation::ForgetsRetries),
                 wait: ti.waits_for_run.map(|run| WaitRow { run, state: self.runs.get(&run).map(|run| run.state) }),
                 reason: ti.reason.clone(),
                 losses: ti.losses,
@@ -359,6 +362,7 @@ impl Db {
                 let cancel = Event::CancelRun { run: *run, command: Some(*command) };
                 queued(run).into_iter().chain([cancel]).collect()
             }
+            Inbox::Report(report) => vec![report.clone()],
         }
     }
 }

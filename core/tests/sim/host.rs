@@ -1,13 +1,22 @@
-//! The node: claims taken once, commands that live for a while, reports that come late, twice or
+//! A node: claims taken once, commands that live for a while, reports that come late, twice or
 //! in another order, and messages that arrive after their sender has died.
 
 use std::collections::BTreeMap;
 
-use gridflow_core::{AttemptId, AttemptOutcome, Event, NodeBinding, NodeId, Output, RunKey, TaskNo, Timestamp, Usage};
+use gridflow_core::{
+    AttemptId, AttemptOutcome, AttemptState, AttemptWrite, Event, NodeBinding, NodeId, Output, RunKey, TaskNo,
+    Timestamp, Usage,
+};
 
-use crate::{Mutation, db::Db, rng::Rng};
+use crate::{
+    Mutation,
+    db::{Db, Inbox},
+    rng::Rng,
+    story::Story,
+};
 
 pub struct Host {
+    node: u128,
     boot: u64,
     /// On disk: they survive everything.
     claims: BTreeMap<AttemptId, Claim>,
@@ -16,10 +25,12 @@ pub struct Host {
     /// How often each command was started: the proof of ONE-LAUNCH.
     pub starts: BTreeMap<AttemptId, u32>,
     old_reports: Vec<Event>,
+    /// Ends that no claim stands for; only a broken node has them.
+    unclaimed: Vec<Event>,
     mutation: Mutation,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub enum Message {
     Launch(RunKey, AttemptId),
     Cancel(RunKey, AttemptId),
@@ -37,26 +48,44 @@ struct Claim {
 }
 
 impl Host {
-    pub fn new(mutation: Mutation) -> Self {
+    pub fn new(node: usize, mutation: Mutation) -> Self {
         Self {
+            node: node as u128 + 1,
             boot: 1,
             claims: BTreeMap::new(),
             mail: Vec::new(),
             starts: BTreeMap::new(),
             old_reports: Vec::new(),
+            unclaimed: Vec::new(),
             mutation,
         }
     }
 
     pub fn binding(&self) -> NodeBinding {
-        NodeBinding { node: NodeId(uuid::Uuid::from_u128(1)), boot: format!("boot {}", self.boot).into() }
+        NodeBinding { node: NodeId(uuid::Uuid::from_u128(self.node)), boot: format!("boot {}", self.boot).into() }
     }
 
     /// Delivers one message of the mail.
-    pub fn deliver(&mut self, index: usize, now: Timestamp, db: &Db, rng: &mut Rng) -> Result<(), String> {
+    pub fn deliver(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        db: &Db,
+        rng: &mut Rng,
+        story: &mut Story,
+    ) -> Result<(), String> {
         let (_, message) = self.mail.remove(index);
+        story.note(|| format!("    node {} takes {message:?}", self.node));
         match message {
-            Message::Launch(run, attempt) => self.launch(run, attempt, now, db, rng),
+            Message::Launch(run, attempt) => {
+                if let Some(claim) = self.claims.get(&attempt) {
+                    let is_overtaken = claim.started_at.is_none() && claim.task_no.is_none();
+                    story.note(|| {
+                        format!("    a launch comes {}", if is_overtaken { "after its cancel" } else { "again" })
+                    });
+                }
+                self.launch((run, attempt), now, db, rng)
+            }
             Message::Cancel(run, attempt) => {
                 self.cancel(run, attempt, now);
                 Ok(())
@@ -72,8 +101,7 @@ impl Host {
 
     fn launch(
         &mut self,
-        run: RunKey,
-        attempt: AttemptId,
+        (run, attempt): (RunKey, AttemptId),
         now: Timestamp,
         db: &Db,
         rng: &mut Rng,
@@ -86,12 +114,6 @@ impl Host {
         }
         if self.claims.contains_key(&attempt) && self.mutation != Mutation::NoClaims {
             return Ok(());
-        }
-        let twin = self.claims.iter().find(|(other, claim)| {
-            **other != attempt && claim.run == run && claim.task_no == Some(row.task_no) && claim.lives_until.is_some()
-        });
-        if let Some((other, _)) = twin {
-            return Err(format!("ONE-LAUNCH: {attempt} starts beside {other} of the same task instance"));
         }
         let mut claim = Claim {
             run,
@@ -119,6 +141,14 @@ impl Host {
 
     fn cancel(&mut self, run: RunKey, attempt: AttemptId, now: Timestamp) {
         match self.claims.get_mut(&attempt) {
+            None if self.mutation == Mutation::CancelTakesNoClaim => self.unclaimed.push(Event::AttemptFinished {
+                run,
+                attempt,
+                at: now,
+                outcome: AttemptOutcome::NeverStarted,
+                usage: Usage::default(),
+                output: None,
+            }),
             None => self.claim_as_ended(run, attempt, now, AttemptOutcome::NeverStarted),
             Some(claim) => {
                 // SIGTERM, a grace of five seconds.
@@ -174,19 +204,49 @@ impl Host {
         }
     }
 
-    /// A new leader names the attempts that the database holds open: those of another boot without a
-    /// claim will never start.
+    /// A scheduler of this node names the attempts that the database holds open here: those of another boot
+    /// without a claim will never start.
     pub fn adopt(&mut self, db: &Db, now: Timestamp) {
-        for row in db.open_attempts() {
+        let node = self.node;
+        for row in db.open_attempts().filter(|row| is_of(node, row)) {
             if row.binding.as_ref() != Some(&self.binding()) && !self.claims.contains_key(&row.attempt) {
                 self.claim_as_ended(row.run, row.attempt, now, AttemptOutcome::NeverStarted);
             }
         }
     }
 
+    /// What a standby does for its node while another node leads: it completes or calls off what was
+    /// queued for this boot, carries out cancels, tidies up what is committed, and hands in its reports.
+    pub fn tend(&mut self, process: usize, now: Timestamp, db: &mut Db, share: u64, rng: &mut Rng) {
+        self.adopt(db, now);
+        let node = self.node;
+        for row in db.attempts.values().filter(|row| is_of(node, row)) {
+            if !rng.percent(share) {
+                continue;
+            }
+            let (run, attempt) = (row.run, row.attempt);
+            let claim = self.claims.get(&attempt);
+            match row.to {
+                AttemptState::Queued if claim.is_none() && row.spec_hash.is_some() => {
+                    let launches = rng.percent(50);
+                    let message = if launches { Message::Launch(run, attempt) } else { Message::Cancel(run, attempt) };
+                    self.mail.push((process, message));
+                }
+                AttemptState::Canceling => self.mail.push((process, Message::Cancel(run, attempt))),
+                AttemptState::Closed if claim.is_some_and(|claim| !claim.is_acknowledged) => {
+                    self.mail.push((process, Message::Acknowledge(attempt)));
+                }
+                AttemptState::Queued | AttemptState::Running | AttemptState::Closed => {}
+            }
+        }
+        for report in self.reports(share, rng) {
+            db.put_inbox(Inbox::Report(report));
+        }
+    }
+
     /// Some of the reports that nobody has acknowledged, in any order, some of them twice.
     pub fn reports(&mut self, share: u64, rng: &mut Rng) -> Vec<Event> {
-        let mut reports = Vec::new();
+        let mut reports = std::mem::take(&mut self.unclaimed);
         for (attempt, claim) in self.claims.iter().filter(|(_, claim)| !claim.is_acknowledged) {
             if let Some(at) = claim.started_at
                 && rng.percent(share)
@@ -222,6 +282,10 @@ impl Host {
         rng.shuffle(&mut reports);
         reports
     }
+}
+
+fn is_of(node: u128, row: &AttemptWrite) -> bool {
+    row.binding.as_ref().is_some_and(|binding| binding.node.0.as_u128() == node)
 }
 
 fn random_outcome(rng: &mut Rng) -> AttemptOutcome {

@@ -1,44 +1,44 @@
 //! What people and programs do from outside, at any time, whether a leader lives or not.
 
-use gridflow_core::{CommandId, DagId, DagVersionId, EventId, InboxId, QueuedRun, RunId, RunKey, RunType, Timestamp};
+use gridflow_core::{CommandId, DagId, DagVersionId, EventId, QueuedRun, RunId, RunKey, RunType, Timestamp};
 use uuid::Uuid;
 
 use crate::{
     dags::{DAGS, POOLS, dag_id, random_dag},
     db::{DagRec, Db, EventRec, Inbox},
     rng::Rng,
+    story::Story,
 };
 
-/// One random request. What it did, for the story.
-pub fn request(db: &mut Db, now: Timestamp, rng: &mut Rng) -> String {
+/// One random request.
+pub fn request(db: &mut Db, now: Timestamp, rng: &mut Rng, story: &mut Story) {
     let dag = dag_id(rng.below(DAGS as u64) as usize);
     match rng.below(100) {
-        0..40 => trigger(db, &dag, now, rng),
+        0..40 => trigger(db, &dag, now, rng, story),
         40..46 => {
             let count = rng.between(5, 12);
-            (0..count).for_each(|_| drop(trigger(db, &dag, now, rng)));
-            format!("{count} runs of {dag}")
+            (0..count).for_each(|_| trigger(db, &dag, now, rng, story));
         }
-        46..62 => event(db, dag, rng),
-        62..72 => pause(db, dag, rng.percent(40), rng),
-        72..82 => cancel(db, rng),
-        82..88 => change_dag(db, &dag, now, rng),
+        46..62 => event(db, dag, rng, story),
+        62..72 => pause(db, dag, rng.percent(40), rng, story),
+        72..82 => cancel(db, rng, story),
+        82..88 => change_dag(db, &dag, now, rng, story),
         88..91 => {
+            story.note(|| format!("{dag} leaves its bundle"));
             if let Some(rec) = db.dags.get_mut(&dag) {
                 rec.current = None;
             }
-            format!("{dag} leaves its bundle")
         }
         _ => {
             let pool = rng.pick::<&str>(&POOLS);
             let slots = if rng.percent(10) { None } else { Some(rng.between(0, 4) as u32) };
             db.pools.insert(pool.parse().expect("valid"), slots);
-            format!("pool {pool} has {slots:?}")
+            story.note(|| format!("pool {pool} has {slots:?}"));
         }
     }
 }
 
-pub fn change_dag(db: &mut Db, dag: &DagId, now: Timestamp, rng: &mut Rng) -> String {
+pub fn change_dag(db: &mut Db, dag: &DagId, now: Timestamp, rng: &mut Rng, story: &mut Story) {
     let index = (0..DAGS).find(|index| dag_id(*index) == *dag).expect("one of ours");
     let definition = random_dag(index, now, rng);
     let version = DagVersionId(uuid(rng));
@@ -46,23 +46,21 @@ pub fn change_dag(db: &mut Db, dag: &DagId, now: Timestamp, rng: &mut Rng) -> St
     let rec =
         db.dags.entry(dag.clone()).or_insert(DagRec { current: None, is_paused: false, cursor: Default::default() });
     rec.current = Some(version);
-    format!("{dag} has a new version: {:?}", db.versions[&version].parts())
+    story.note(|| format!("{dag} has a new version: {:?}", db.versions[&version].parts()));
 }
 
-pub fn pause(db: &mut Db, dag: DagId, is_paused: bool, rng: &mut Rng) -> String {
+pub fn pause(db: &mut Db, dag: DagId, is_paused: bool, rng: &mut Rng, story: &mut Story) {
     if !db.dags.contains_key(&dag) {
-        return format!("no {dag} to pause");
+        return;
     }
+    story.note(|| format!("pause {dag}: {is_paused}"));
     let command = CommandId(uuid(rng));
     db.commands.insert(command, None);
-    let text = format!("pause {dag}: {is_paused}");
-    let id = InboxId(db.new_id());
-    db.inbox.insert(id, Inbox::Pause(command, dag, is_paused));
-    text
+    db.put_inbox(Inbox::Pause(command, dag, is_paused));
 }
 
-fn trigger(db: &mut Db, dag: &DagId, now: Timestamp, rng: &mut Rng) -> String {
-    let Some(version) = db.dags.get(dag).and_then(|rec| rec.current) else { return format!("no {dag} to trigger") };
+fn trigger(db: &mut Db, dag: &DagId, now: Timestamp, rng: &mut Rng, story: &mut Story) {
+    let Some(version) = db.dags.get(dag).and_then(|rec| rec.current) else { return };
     let key = RunKey(uuid(rng));
     let seconds = |n: u64| chrono::TimeDelta::seconds(n as i64);
     let run = QueuedRun {
@@ -76,30 +74,28 @@ fn trigger(db: &mut Db, dag: &DagId, now: Timestamp, rng: &mut Rng) -> String {
         run_after: if rng.percent(15) { now + seconds(rng.between(1, 1_800)) } else { now },
     };
     match db.insert_queued(run) {
-        Ok(()) => format!("run {key} of {dag} is requested"),
-        Err(taken) => format!("a run is refused: {taken}"),
+        Ok(()) => story.note(|| format!("run {key} of {dag} is requested")),
+        Err(taken) => story.note(|| format!("a run is refused: {taken}")),
     }
 }
 
-fn event(db: &mut Db, dag: DagId, rng: &mut Rng) -> String {
+fn event(db: &mut Db, dag: DagId, rng: &mut Rng, story: &mut Story) {
     let id = EventId(uuid(rng));
     let run_id = rng.percent(20).then(|| format!("manual_{}", rng.below(20)).parse().expect("valid"));
-    let text = format!("event {id} for {dag}");
+    story.note(|| format!("event {id} for {dag}"));
     db.events.insert(id, EventRec { dag, run_id, outcome: None });
-    text
 }
 
-fn cancel(db: &mut Db, rng: &mut Rng) -> String {
+fn cancel(db: &mut Db, rng: &mut Rng, story: &mut Story) {
     let runs: Vec<RunKey> = db.runs.keys().copied().collect();
     if runs.is_empty() {
-        return "nothing to cancel".to_owned();
+        return;
     }
     let run = *rng.pick(&runs);
     let command = CommandId(uuid(rng));
     db.commands.insert(command, None);
-    let id = InboxId(db.new_id());
-    db.inbox.insert(id, Inbox::Cancel(command, run));
-    format!("cancel {run}")
+    db.put_inbox(Inbox::Cancel(command, run));
+    story.note(|| format!("cancel {run}"));
 }
 
 fn uuid(rng: &mut Rng) -> Uuid {

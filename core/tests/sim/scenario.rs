@@ -10,19 +10,25 @@ use crate::{
     people,
     rng::Rng,
     shell::{Crash, Fate, Leader, TurnContext},
+    story::Story,
 };
 
 pub struct Scenario {
     rng: Rng,
     db: Db,
-    host: Host,
+    /// One for each node.
+    hosts: Vec<Host>,
     processes: Vec<Process>,
+    /// The node of each process.
+    node_of: Vec<usize>,
+    /// Where the newest leader took over.
+    leading_node: usize,
     /// How far each process's clock is off, in seconds; clocks are set now and then.
     skews: Vec<i64>,
     now: Timestamp,
     config: WorldConfig,
     mutation: Mutation,
-    pub history: Vec<String>,
+    pub story: Story,
 }
 
 enum Process {
@@ -36,7 +42,7 @@ enum Process {
 const CALM_STEPS_MAX: usize = 4_000;
 
 impl Scenario {
-    pub fn new(seed: u64, mutation: Mutation) -> Self {
+    pub fn new(seed: u64, mutation: Mutation, mut story: Story) -> Self {
         let mut rng = Rng::new(seed);
         let now = "2025-03-30T00:30:00Z".parse().expect("a constant"); // half an hour before Berlin's clocks jump
         let config = WorldConfig {
@@ -47,16 +53,28 @@ impl Scenario {
             queued_max: *rng.pick(&[4, 8, 1_000]),
         };
         let mut db = Db { queued_max: config.queued_max, ..Db::default() };
-        let mut history = vec![format!("seed {seed}: {config:?}")];
+        story.note(|| format!("seed {seed}: {config:?}"));
         for index in 0..DAGS {
-            history.push(people::change_dag(&mut db, &dag_id(index), now, &mut rng));
+            people::change_dag(&mut db, &dag_id(index), now, &mut rng, &mut story);
         }
         for pool in &POOLS[..2] {
             db.pools.insert(pool.parse().expect("valid"), Some(rng.between(1, 4) as u32));
         }
-        let processes = vec![Process::StandsBy, Process::StandsBy];
-        let skews = vec![0, 0];
-        Self { rng, db, host: Host::new(mutation), processes, skews, now, config, mutation, history }
+        let node_of: Vec<usize> = rng.pick::<&[usize]>(&[&[0, 0], &[0, 1], &[0, 0, 1]]).to_vec();
+        let nodes = node_of[node_of.len() - 1] + 1;
+        Self {
+            db,
+            hosts: (0..nodes).map(|node| Host::new(node, mutation)).collect(),
+            processes: node_of.iter().map(|_| Process::StandsBy).collect(),
+            skews: vec![0; node_of.len()],
+            node_of,
+            leading_node: 0,
+            rng,
+            now,
+            config,
+            mutation,
+            story,
+        }
     }
 
     pub fn play(&mut self) -> Result<(), String> {
@@ -71,7 +89,7 @@ impl Scenario {
         let process = self.rng.below(self.processes.len() as u64) as usize;
         match self.rng.below(100) {
             0..38 => self.turn(process, true),
-            38..52 => self.deliver(),
+            38..52 => self.deliver(self.node_of[process]),
             52..64 => self.act(process),
             64..76 => {
                 let seconds = self.rng.between(0, 120);
@@ -79,8 +97,7 @@ impl Scenario {
             }
             76..82 => self.pass_time(self.next_instant()),
             82..94 => {
-                let text = people::request(&mut self.db, self.now, &mut self.rng);
-                self.note(&text);
+                people::request(&mut self.db, self.now, &mut self.rng, &mut self.story);
                 Ok(())
             }
             _ => self.fault(process),
@@ -88,39 +105,50 @@ impl Scenario {
     }
 
     fn fault(&mut self, process: usize) -> Result<(), String> {
+        let node = self.node_of[process];
         let state = std::mem::replace(&mut self.processes[process], Process::Down);
         self.processes[process] = match (state, self.rng.below(10)) {
-            (Process::Leads(_) | Process::StandsBy | Process::Frozen(_), 0..3) => {
-                self.note(&format!("process {process} is killed"));
+            (Process::Leads(leader) | Process::Frozen(leader), 0..3) => {
+                let todo = leader.todo.len();
+                self.note(|| format!("process {process} is killed with {todo} actions to do"));
+                self.lose_mail(process);
+                Process::Down
+            }
+            (Process::StandsBy, 0..3) => {
+                self.note(|| format!("process {process} is killed"));
                 self.lose_mail(process);
                 Process::Down
             }
             (Process::Leads(leader), 3..7) => {
-                self.note(&format!("process {process} is stopped"));
+                self.note(|| format!("process {process} is stopped"));
                 Process::Frozen(leader)
             }
             (Process::Frozen(leader), 3..7) => {
-                self.note(&format!("process {process} goes on"));
+                self.note(|| format!("process {process} goes on"));
                 Process::Leads(leader)
             }
             (state, 7) => {
-                self.note("the host is killed");
-                self.host.kill();
+                self.note(|| "the host is killed".to_owned());
+                self.hosts[node].kill();
                 state
             }
             (_, 8) if self.rng.percent(30) => {
-                self.note("the node reboots");
-                self.host.reboot(self.now);
-                self.processes.iter_mut().for_each(|process| *process = Process::Down);
+                self.note(|| format!("node {node} reboots"));
+                self.hosts[node].reboot(self.now);
+                let of_node = |(other, _): &(&usize, &mut Process)| **other == node;
+                let dead = self.node_of.iter().zip(&mut self.processes).filter(of_node);
+                dead.for_each(|(_, process)| *process = Process::Down);
                 Process::Down
             }
             (state, 9) if self.rng.percent(50) => {
-                self.skews[process] = self.rng.between(0, 120) as i64 - 60;
-                self.note(&format!("the clock of process {process} is {} s off", self.skews[process]));
+                let most = if self.rng.percent(20) { 4_000 } else { 60 };
+                let skew = self.rng.between(0, 2 * most) as i64 - most as i64;
+                self.note(|| format!("the clock of process {process} is set to {skew} s off"));
+                self.skews[process] = skew;
                 state
             }
             (Process::Down, _) => {
-                self.note(&format!("process {process} starts"));
+                self.note(|| format!("process {process} starts"));
                 Process::StandsBy
             }
             (state, _) => state,
@@ -131,7 +159,8 @@ impl Scenario {
     /// What a dead process had sent may arrive or not.
     fn lose_mail(&mut self, process: usize) {
         let rng = &mut self.rng;
-        self.host.mail.retain(|(sender, _)| *sender != process || rng.percent(50));
+        let host = &mut self.hosts[self.node_of[process]];
+        host.mail.retain(|(sender, _)| *sender != process || rng.percent(50));
     }
 
     fn turn(&mut self, process: usize, is_stormy: bool) -> Result<(), String> {
@@ -142,11 +171,14 @@ impl Scenario {
         if matches!(self.processes[process], Process::StandsBy) {
             let has_leader = self.processes.iter().filter_map(leads_now).any(|epoch| epoch == self.db.epoch);
             if has_leader {
+                self.tend(process, is_stormy);
                 return Ok(());
             }
-            self.note(&format!("process {process} takes over"));
+            self.note(|| format!("process {process} takes over"));
             let now = self.clock_of(process);
-            let leader = Leader::take_over(&mut self.db, &mut self.host, &self.config, self.mutation, now);
+            self.leading_node = self.node_of[process];
+            let host = &mut self.hosts[self.leading_node];
+            let leader = Leader::take_over(&mut self.db, host, &self.config, self.mutation, now);
             self.processes[process] = Process::Leads(Box::new(leader));
         }
         if leads_now(&self.processes[process]).is_none() {
@@ -159,19 +191,20 @@ impl Scenario {
             4..6 => Crash::AnswerLost,
             _ => Crash::No,
         };
-        self.note(&format!("turn of process {process}, crash {crash:?}"));
+        self.note(|| format!("turn of process {process}, crash {crash:?}"));
         let now = self.clock_of(process);
         let Process::Leads(leader) = &mut self.processes[process] else { return Ok(()) };
         let mut cx = TurnContext {
             db: &mut self.db,
-            host: &mut self.host,
+            hosts: &mut self.hosts,
+            node: self.node_of[process],
             rng: &mut self.rng,
             config: &self.config,
             mutation: self.mutation,
             now,
             crash,
             share: if is_stormy { 40 } else { 100 },
-            history: &mut self.history,
+            story: &mut self.story,
         };
         match leader.turn(&mut cx)? {
             Fate::Leads => {}
@@ -184,24 +217,38 @@ impl Scenario {
         Ok(())
     }
 
+    /// A standby looks after its own node, unless the leader does.
+    fn tend(&mut self, process: usize, is_stormy: bool) {
+        let node = self.node_of[process];
+        if node != self.leading_node {
+            self.note(|| format!("process {process} tends node {node}"));
+            let (share, now) = (if is_stormy { 40 } else { 100 }, self.clock_of(process));
+            self.hosts[node].tend(process, now, &mut self.db, share, &mut self.rng);
+        }
+    }
+
     fn clock_of(&self, process: usize) -> Timestamp {
         self.now + chrono::TimeDelta::seconds(self.skews[process])
     }
 
     fn act(&mut self, process: usize) -> Result<(), String> {
         if let Process::Leads(leader) = &mut self.processes[process] {
-            leader.act(process, &self.db, &mut self.host);
+            if leader.epoch < self.db.epoch && !leader.todo.is_empty() {
+                self.story.note(|| format!("process {process} acts for a past epoch"));
+            }
+            leader.act(process, &self.db, &mut self.hosts[self.node_of[process]]);
         }
         Ok(())
     }
 
-    fn deliver(&mut self) -> Result<(), String> {
-        if self.host.mail.is_empty() {
+    fn deliver(&mut self, node: usize) -> Result<(), String> {
+        let host = &mut self.hosts[node];
+        if host.mail.is_empty() {
             return Ok(());
         }
-        let index = self.rng.below(self.host.mail.len() as u64) as usize;
-        self.host.deliver(index, self.now, &self.db, &mut self.rng)?;
-        check::processes(&self.db, &self.host)
+        let index = self.rng.below(host.mail.len() as u64) as usize;
+        host.deliver(index, self.now, &self.db, &mut self.rng, &mut self.story)?;
+        check::processes(&self.db, &self.hosts)
     }
 
     fn next_instant(&self) -> Option<Timestamp> {
@@ -209,45 +256,56 @@ impl Scenario {
             Process::Leads(leader) => leader.world.next_deadline(),
             Process::Down | Process::StandsBy | Process::Frozen(_) => None,
         });
-        deadlines.chain(self.host.next_end()).min()
+        deadlines.chain(self.hosts.iter().filter_map(Host::next_end)).min()
     }
 
     fn pass_time(&mut self, to: Option<Timestamp>) -> Result<(), String> {
         if let Some(to) = to {
             self.now = self.now.max(to);
-            self.host.pass_time(self.now);
+            self.hosts.iter_mut().for_each(|host| host.pass_time(self.now));
         }
         Ok(())
     }
 
     /// Faults stop, pools are ample, schedules end, nothing is paused: every run must end.
     fn calm(&mut self) -> Result<(), String> {
-        self.note("calm");
+        self.note(|| "calm".to_owned());
         for pool in POOLS {
             self.db.pools.insert(pool.parse().expect("valid"), Some(100));
         }
         for index in 0..DAGS {
             self.settle_dag(index);
         }
-        self.processes = vec![Process::StandsBy];
-        self.skews = vec![0];
+        if self.rng.percent(70) {
+            (self.config.parallelism, self.config.rows_max) = (32, 4_000);
+        }
+        // A scheduler on each node, the clocks right.
+        self.node_of = (0..self.hosts.len()).collect();
+        self.rng.shuffle(&mut self.node_of);
+        self.processes = self.node_of.iter().map(|_| Process::StandsBy).collect();
+        self.skews = vec![0; self.node_of.len()];
         for _ in 0..CALM_STEPS_MAX {
-            self.turn(0, false)?;
+            for process in 0..self.processes.len() {
+                self.turn(process, false)?;
+            }
             while let Process::Leads(leader) = &self.processes[0]
                 && !leader.todo.is_empty()
             {
                 self.act(0)?;
             }
-            while !self.host.mail.is_empty() {
-                self.deliver()?;
+            for node in 0..self.hosts.len() {
+                while !self.hosts[node].mail.is_empty() {
+                    self.deliver(node)?;
+                }
             }
             self.pass_time(Some(self.now))?;
             if self.is_over() {
-                return check::end(&self.db, &self.host, &self.config);
+                return check::end(&self.db, &self.hosts, &self.config);
             }
             let has_more = matches!(&self.processes[0], Process::Leads(leader) if leader.world.has_more());
             if !has_more {
-                self.pass_time(self.next_instant())?;
+                let late = chrono::TimeDelta::seconds(self.rng.below(300) as i64);
+                self.pass_time(self.next_instant().map(|at| at + late))?;
             }
         }
         Err(format!("NO-STUCK: {}", self.unfinished()))
@@ -264,7 +322,7 @@ impl Scenario {
         let version = gridflow_core::DagVersionId(uuid::Uuid::from_u128(index as u128 + 1));
         self.db.versions.insert(version, definition.into());
         self.db.dags.get_mut(&dag).expect("known").current = Some(version);
-        people::pause(&mut self.db, dag, false, &mut self.rng);
+        people::pause(&mut self.db, dag, false, &mut self.rng, &mut self.story);
     }
 
     fn is_over(&self) -> bool {
@@ -293,7 +351,7 @@ impl Scenario {
         out
     }
 
-    fn note(&mut self, text: &str) {
-        self.history.push(format!("{}  {text}", self.now.format("%H:%M:%S")));
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        self.story.note(|| format!("{}  {}", self.now.format("%H:%M:%S"), text()));
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use gridflow_core::{
-    Action, Answer, ChildRequest, DagChanged, DagId, DagVersionId, Event, InboxId, Need, Plan, PoolName, RunRequest,
-    RunType, SealedPlan, Timestamp, TriggeredBy, Turn, World, WorldConfig, admit, recover, step,
+    Action, Answer, AttemptState, ChildRequest, DagChanged, DagId, DagVersionId, Event, InboxId, Need, Plan, PoolName,
+    RunRequest, RunType, SealedPlan, Timestamp, TriggeredBy, Turn, World, WorldConfig, admit, recover, step,
 };
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     db::{CommitError, Db},
     host::{Host, Message},
     rng::Rng,
+    story::Story,
 };
 
 pub struct Leader {
@@ -47,7 +48,9 @@ pub enum Crash {
 
 pub struct TurnContext<'a> {
     pub db: &'a mut Db,
-    pub host: &'a mut Host,
+    pub hosts: &'a mut [Host],
+    /// Where this process runs.
+    pub node: usize,
     pub rng: &'a mut Rng,
     pub config: &'a WorldConfig,
     pub mutation: Mutation,
@@ -55,7 +58,7 @@ pub struct TurnContext<'a> {
     pub crash: Crash,
     /// How many of a hundred reports get through.
     pub share: u64,
-    pub history: &'a mut Vec<String>,
+    pub story: &'a mut Story,
 }
 
 impl Leader {
@@ -64,11 +67,19 @@ impl Leader {
         let config = WorldConfig { binding: Some(host.binding()), ..config.clone() };
         let (world, plan) = recover(db.recovery_rows(mutation), config, now);
         host.adopt(db, now);
+        let mut todo = VecDeque::new();
+        if mutation == Mutation::CancelsAnywhere {
+            let canceling = db.open_attempts().filter(|row| row.to == AttemptState::Canceling);
+            todo.extend(canceling.map(|row| {
+                let (run, attempt, executor) = (row.run, row.attempt, row.executor);
+                Action::Cancel { run, attempt, executor }
+            }));
+        }
         Self {
             epoch: db.epoch,
             turn: db.turn,
             world,
-            todo: VecDeque::new(),
+            todo,
             recovered: Some(plan),
             dags: db.dags.iter().map(|(dag, rec)| (dag.clone(), rec.current)).collect(),
             pools: db.pools.clone(),
@@ -84,8 +95,8 @@ impl Leader {
         }
         let (events, consumed) = self.gather(cx);
         for event in events {
-            cx.history.push(format!("    event {event:?}"));
-            step(&mut self.world, event, cx.now, &mut plan);
+            cx.story.note(|| format!("    event {event:?}"));
+            step(&mut self.world, event, core_now(cx), &mut plan);
         }
         self.decide(cx, &mut plan);
         let sealed = plan.seal();
@@ -97,15 +108,15 @@ impl Leader {
 
     fn decide(&mut self, cx: &mut TurnContext<'_>, plan: &mut Plan) {
         loop {
-            admit(&mut self.world, cx.now, plan);
+            admit(&mut self.world, core_now(cx), plan);
             let needs = plan.take_needs();
             if needs.is_empty() {
                 return;
             }
             for need in needs {
                 let answer = answer(need, cx);
-                cx.history.push(format!("    answer {answer:?}"));
-                step(&mut self.world, Event::Answer(answer), cx.now, plan);
+                cx.story.note(|| format!("    answer {answer:?}"));
+                step(&mut self.world, Event::Answer(answer), core_now(cx), plan);
             }
         }
     }
@@ -113,7 +124,7 @@ impl Leader {
     fn commit(&mut self, cx: &mut TurnContext<'_>, sealed: SealedPlan, consumed: &[InboxId]) -> Result<Fate, String> {
         let writes = sealed.writes().clone();
         for transition in &writes.transitions {
-            cx.history.push(format!("    {transition:?}"));
+            cx.story.note(|| format!("    {transition:?}"));
         }
         // Somebody's request takes a run id between the question and the commit.
         if let Some(new) = writes.new_runs.first()
@@ -123,7 +134,7 @@ impl Leader {
             let key = gridflow_core::RunKey(uuid::Uuid::from_u128(u128::from(cx.rng.next())));
             let _taken = cx.db.insert_queued(gridflow_core::QueuedRun { key, ..new.queued.clone() });
         }
-        let before = check::Before::of(cx.db, &writes);
+        let before = check::Before::of(cx.db, &writes, consumed);
         if cx.mutation == Mutation::ActsEarly {
             self.todo.extend(
                 sealed.clone().open(gridflow_core::Committed {
@@ -132,17 +143,17 @@ impl Leader {
                 }),
             );
             while !self.todo.is_empty() {
-                self.act(usize::MAX, cx.db, cx.host);
+                self.act(usize::MAX, cx.db, &mut cx.hosts[cx.node]);
             }
         }
         let committed = match cx.db.commit(self.epoch, Turn(self.turn + 1), &sealed, consumed, cx.mutation) {
             Ok(committed) => committed,
             Err(CommitError::Fenced) => {
-                cx.history.push("    fenced".to_owned());
+                cx.story.note(|| "    fenced".to_owned());
                 return Ok(Fate::StandsBy);
             }
             Err(CommitError::Unique(text)) => {
-                cx.history.push(format!("    unique: {text}"));
+                cx.story.note(|| format!("    unique: {text}"));
                 return Ok(Fate::StandsBy);
             }
             Err(CommitError::Broken(text)) => return Err(text),
@@ -156,6 +167,10 @@ impl Leader {
         match cx.crash {
             Crash::No | Crash::BeforeCommit => {}
             Crash::AfterCommit => return Ok(Fate::Dies),
+            Crash::AnswerLost if cx.mutation == Mutation::IgnoresLostAnswer => {
+                self.turn -= 1;
+                return Ok(Fate::Leads);
+            }
             Crash::AnswerLost => return Ok(Fate::StandsBy),
         }
         if cx.mutation != Mutation::ActsEarly {
@@ -166,7 +181,7 @@ impl Leader {
 
     /// What waits for this leader, in no particular order.
     fn gather(&mut self, cx: &mut TurnContext<'_>) -> (Vec<Event>, Vec<InboxId>) {
-        let mut events = self.changes(cx.db);
+        let mut events = self.changes(cx.db, cx.mutation);
         if cx.share == 100 || cx.rng.percent(50) {
             events.append(&mut self.fetched);
         }
@@ -174,22 +189,26 @@ impl Leader {
         if cx.share < 100 {
             consumed.retain(|_| cx.rng.percent(80)); // Lower ids may become visible later.
         }
+        if cx.mutation == Mutation::ReadsPastIds {
+            consumed.retain(|id| cx.db.inbox_highest < id.0);
+            cx.db.inbox_highest = consumed.last().map_or(cx.db.inbox_highest, |id| id.0);
+        }
         for id in &consumed {
             events.extend(cx.db.events_of(&cx.db.inbox[id]));
             if cx.mutation == Mutation::ForgetsInbox {
                 cx.db.inbox.remove(id);
             }
         }
-        events.extend(cx.host.reports(cx.share, cx.rng));
+        events.extend(cx.hosts[cx.node].reports(cx.share, cx.rng));
         events.extend(requests(cx));
-        if self.world.next_deadline().is_some_and(|at| at <= cx.now) {
+        if self.world.next_deadline().is_some_and(|at| at <= core_now(cx)) {
             events.push(Event::TimersDue);
         }
         (events, consumed)
     }
 
     /// DAGs and pools as the database has them now.
-    fn changes(&mut self, db: &Db) -> Vec<Event> {
+    fn changes(&mut self, db: &Db, mutation: Mutation) -> Vec<Event> {
         let mut events = Vec::new();
         for (dag, rec) in &db.dags {
             if self.dags.get(dag) != Some(&rec.current) {
@@ -208,7 +227,8 @@ impl Leader {
         for (pool, slots) in &db.pools {
             if self.pools.get(pool) != Some(slots) {
                 self.pools.insert(pool.clone(), *slots);
-                events.push(Event::PoolChanged { pool: pool.clone(), slots: *slots });
+                let slots = slots.map(|slots| slots + u32::from(mutation == Mutation::CountsTooFar));
+                events.push(Event::PoolChanged { pool: pool.clone(), slots });
             }
         }
         events
@@ -229,6 +249,12 @@ impl Leader {
             }
         }
     }
+}
+
+/// The instant that the core is told.
+fn core_now(cx: &TurnContext<'_>) -> Timestamp {
+    let early = if cx.mutation == Mutation::WakesEarly { 600 } else { 0 };
+    cx.now + chrono::TimeDelta::seconds(early)
 }
 
 /// T2: events that nobody has answered become run requests, one each or several together.
