@@ -14,12 +14,13 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
     let mut orders = Vec::new();
     let mut cancels = Vec::new();
     let mut acknowledged = Vec::new();
+    let mut fetches = Vec::new();
     for action in actions {
         match action {
             Action::Launch(order) => orders.push(order),
             Action::Cancel { run, attempt, .. } => cancels.push((run, attempt)),
             Action::Acknowledge { attempt, .. } => acknowledged.push(attempt),
-            Action::FetchQueued { dag, after, limit } => fetch_queued(lead, dag, after, limit).await?,
+            Action::FetchQueued { dag, after, limit } => fetches.push((dag, after, limit)),
             Action::RunEnded { run } => lead.runs.forget(run),
         }
     }
@@ -30,6 +31,10 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
     }
     if !acknowledged.is_empty() {
         lead.executor.acknowledge(acknowledged).await?;
+    }
+    // Last: a read holds up whatever comes behind it.
+    for (dag, after, limit) in fetches {
+        fetch_queued(lead, dag, after, limit).await?;
     }
     Ok(())
 }

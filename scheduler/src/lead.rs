@@ -27,6 +27,7 @@ use crate::{
     memory::RunMemory,
     publish, trigger,
     turn::{Input, turn},
+    unhurried::Unhurried,
     version::VersionCache,
 };
 
@@ -63,6 +64,8 @@ pub(crate) struct Lead {
     pub reports: mpsc::Receiver<Report>,
     /// Input that came up while acting, for the next turn.
     pub pending: VecDeque<Event>,
+    /// Input that joins the next turn, or makes one after a moment.
+    unhurried: Unhurried,
 }
 
 /// An open attempt of this node as the database has it.
@@ -105,6 +108,7 @@ impl Lead {
             executor,
             reports,
             pending: VecDeque::new(),
+            unhurried: Unhurried::default(),
         }
     }
 
@@ -135,23 +139,32 @@ impl Lead {
             if read_inbox {
                 read_inbox = inbox::read(&mut self, &mut input).await?;
             }
-            self.drain_reports(&mut input)?;
+            self.drain_reports(&mut input).await?;
             if self.world.next_deadline().is_some_and(|due| due <= Utc::now()) {
                 input.events.push(Event::TimersDue);
             }
-            if !input.is_empty() || self.recovered.is_some() || self.world.has_more() {
+            let has_work = !input.is_empty() || self.recovered.is_some() || self.world.has_more();
+            if has_work || self.unhurried.is_due(Instant::now()) {
+                // First: that a command has started comes before its end.
+                input.events.splice(0..0, self.unhurried.take());
+                let before = self.leader.turn();
                 turn(&mut self, input).await?;
                 // Give others the thread; whatever came meanwhile goes into the next turn.
                 tokio::task::yield_now().await;
+                if self.leader.turn() != before {
+                    // Only now: what tasks wait for has left.
+                    shared.turn_committed();
+                }
                 if self.is_busy() || read_inbox {
                     self.keep_alive(&mut heartbeat).await?;
                     continue;
                 }
             }
             let due = self.world.next_deadline();
+            let unhurried_due = self.unhurried.due();
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(self.leader.resign().await?),
-                Some(report) = self.reports.recv() => self.take_report(report)?,
+                Some(report) = self.reports.recv() => self.take_report(report).await?,
                 () = shared.signals.inbox.notified() => read_inbox = true,
                 changed = snapshots.changed() => {
                     if changed.is_err() { return Ok(self.leader.resign().await?); }
@@ -162,6 +175,7 @@ impl Lead {
                     }
                 }
                 () = sleep_to(due) => {}
+                () = sleep_until(unhurried_due.unwrap_or_else(Instant::now)), if unhurried_due.is_some() => {}
                 _ = heartbeat.tick() => {
                     self.leader.ping().await?;
                     // The slow poll behind every wake-up.
@@ -184,27 +198,27 @@ impl Lead {
         }
     }
 
-    fn drain_reports(&mut self, input: &mut Input) -> Result<(), Error> {
-        while input.events.len() < EVENTS_PER_TURN_MAX
+    async fn drain_reports(&mut self, input: &mut Input) -> Result<(), Error> {
+        while input.events.len() + self.pending.len() < EVENTS_PER_TURN_MAX
             && let Ok(report) = self.reports.try_recv()
         {
-            self.take_report(report)?;
+            self.take_report(report).await?;
         }
         input.events.extend(self.pending.drain(..));
         Ok(())
     }
 
-    fn take_report(&mut self, report: Report) -> Result<(), Error> {
+    async fn take_report(&mut self, report: Report) -> Result<(), Error> {
         if check_about(Point::Reported, || format!("{report:?}")).is_err() {
             return Ok(());
         }
         match report {
             // Not to be acknowledged: what it left is still wanted when the run is taken up again.
             Report::Started { run, .. } | Report::Finished { run, .. } if self.shared.quarantine.holds(run) => {}
-            Report::Synced { turn_max, .. } => return self.host_synced(turn_max),
+            Report::Synced { turn_max, .. } => return self.host_synced(turn_max).await,
             Report::Started { attempt, run, pid, at } => {
                 self.unmentioned.remove(&attempt);
-                self.pending.push_back(Event::AttemptStarted { run, attempt, at, pid: Some(pid) });
+                self.unhurried.push(Event::AttemptStarted { run, attempt, at, pid: Some(pid) }, Instant::now());
             }
             Report::Finished { attempt, run, at, outcome, usage, output } => {
                 self.unmentioned.remove(&attempt);
@@ -219,17 +233,21 @@ impl Lead {
 
     /// The host has told all it knows. What it does not know of this node's open attempts never
     /// started here, or died with its boot.
-    fn host_synced(&mut self, turn_max: Turn) -> Result<(), Error> {
+    async fn host_synced(&mut self, turn_max: Turn) -> Result<(), Error> {
         if self.leader.turn() < turn_max {
             return Err(Error::DatabaseBehind { outside: turn_max.0, inside: self.leader.turn().0 });
         }
         let at = Utc::now();
+        let mut cancels = Vec::new();
         for (attempt, Unmentioned { run, life }) in std::mem::take(&mut self.unmentioned) {
             match life {
                 // The cancel takes the claim, so whatever the truth is, it is reported, once.
-                Life::ThisBoot => self.shared.cancel_later(&self.executor, run, attempt),
+                Life::ThisBoot => cancels.push((run, attempt)),
                 Life::DeadBoot => self.pending.push_back(lost_with_its_boot(run, attempt, at)),
             }
+        }
+        if !cancels.is_empty() {
+            self.executor.cancel(cancels).await?;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ mod restore;
 mod shared;
 pub mod trigger;
 mod turn;
+mod unhurried;
 mod upkeep;
 mod version;
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use gridflow_core::{AttemptId, InstallationId, NodeId, RunKey};
-use gridflow_executor::local::{self, Handle};
+use gridflow_core::{InstallationId, NodeId};
+use gridflow_executor::local;
 use gridflow_store::{
     Database,
     notify::{Channel, Waker},
@@ -48,15 +48,6 @@ impl Shared {
     pub fn turn_committed(&self) {
         self.signals.turn.notify_one();
         self.waker.wake(Channel::Turn);
-    }
-
-    /// A cancel that nothing waits for.
-    pub fn cancel_later(&self, executor: &Handle, run: RunKey, attempt: AttemptId) {
-        let executor = executor.clone();
-        tokio::spawn(async move {
-            // An executor that has stopped takes the term with it, and the next one asks again.
-            let _ = executor.cancel(vec![(run, attempt)]).await;
-        });
     }
 
     /// Triggers and upkeep of a term: they run only where the leader is.

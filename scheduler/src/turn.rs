@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::Utc;
-use gridflow_core::{Event, InboxId, Plan, RunKey, Timestamp, admit, step};
+use gridflow_core::{Answer, Event, InboxId, Plan, RunKey, Timestamp, admit, step};
 use gridflow_failpoint::{Point, check, check_about};
 
 use crate::{Error, act, answer, lead::Lead};
@@ -45,7 +45,6 @@ pub(crate) async fn turn(lead: &mut Lead, input: Input) -> Result<(), Error> {
     check(Point::TurnDecided)?;
     let (_, actions) = lead.leader.commit(sealed, &input.consumed, now).await?;
     check(Point::TurnCommitted)?;
-    lead.shared.turn_committed();
     act::act(lead, actions).await
 }
 
@@ -98,7 +97,19 @@ fn run_of(event: &Event) -> Option<RunKey> {
         Event::AttemptStarted { run, .. } | Event::AttemptFinished { run, .. } | Event::CancelRun { run, .. } => {
             Some(*run)
         }
-        _ => None,
+        Event::DagChanged(_)
+        | Event::DagRemoved { .. }
+        | Event::DagPaused { .. }
+        | Event::PoolChanged { .. }
+        | Event::QueuedFetched { .. }
+        | Event::RunRequested(_)
+        | Event::EventIgnored { .. }
+        | Event::TimersDue => None,
+        Event::Answer(answer) => match answer {
+            Answer::Prepared { run, .. } | Answer::PrepareFailed { run, .. } => Some(*run),
+            Answer::Child { parent, .. } => Some(parent.run),
+            Answer::Version { .. } | Answer::Taken { .. } => None,
+        },
     }
 }
 

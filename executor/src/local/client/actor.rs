@@ -28,6 +28,9 @@ use super::{
     link::{self, Link},
 };
 
+/// So few launches are prepared here and now: that takes some ten microseconds, and handing them to another thread
+/// takes longer.
+const STAGED_HERE_MAX: usize = 2;
 /// Launches prepared by one blocking job, and how many such jobs run at a time.
 const STAGED_AT_ONCE: usize = 16;
 const STAGING_JOBS_MAX: usize = 4;
@@ -54,6 +57,8 @@ pub(super) struct Actor {
     /// On record and not acknowledged: the stage of their working folder.
     pub(super) known: HashMap<Uuid, u32>,
     pub(super) acknowledged: Acknowledged,
+    /// Working folders of attempts that are over.
+    pub(super) to_clear: Vec<(Uuid, u32)>,
     /// To be tried again.
     pub(super) postponed: HashSet<Uuid>,
     pub(super) to_restage: Vec<Launch>,
@@ -119,6 +124,7 @@ pub(super) async fn run(
         cancels: HashMap::new(),
         known: HashMap::new(),
         acknowledged: Acknowledged::default(),
+        to_clear: Vec::new(),
         postponed: HashSet::new(),
         to_restage: Vec::new(),
         retry_at: None,
@@ -131,6 +137,7 @@ pub(super) async fn run(
     let mut is_wanted = true;
     loop {
         actor.start_staging();
+        actor.start_clearing();
         if !is_wanted && actor.is_done() {
             return;
         }
@@ -172,7 +179,7 @@ impl Actor {
     /// Everything that was asked for has left.
     fn is_done(&self) -> bool {
         let sent = self.link.as_ref().is_none_or(|link| !link.has_output());
-        self.to_stage.is_empty() && self.staging_jobs == 0 && sent
+        self.to_stage.is_empty() && self.staging_jobs == 0 && self.to_clear.is_empty() && sent
     }
 
     fn take_order(&mut self, order: Order) {
@@ -207,6 +214,14 @@ impl Actor {
     }
 
     fn start_staging(&mut self) {
+        // Looking up a user may block.
+        let is_quick = |launch: &Launch| launch.run_as.is_none();
+        if self.to_stage.len() <= STAGED_HERE_MAX && self.staging_jobs == 0 && self.to_stage.iter().all(is_quick) {
+            for launch in std::mem::take(&mut self.to_stage) {
+                let staged = prepare(&self.config, &self.scratch, launch);
+                self.take_staged(staged);
+            }
+        }
         while self.staging_jobs < STAGING_JOBS_MAX && !self.to_stage.is_empty() {
             // Few launches are spread over the jobs, many fill them.
             let count = self.to_stage.len().div_ceil(STAGING_JOBS_MAX).min(STAGED_AT_ONCE);
@@ -214,13 +229,7 @@ impl Actor {
             let (config, scratch) = (self.config.clone(), self.scratch.clone());
             self.staging_jobs += 1;
             self.jobs.spawn_blocking(move || {
-                let stage = |launch: Launch| {
-                    // The low bits of a UUIDv7 are random.
-                    let stage = Uuid::now_v7().as_u128() as u32;
-                    staging::stage(&config.state_dir, &scratch, &config.environment, &launch, stage)
-                        .map_err(|error| Box::new((launch, error)))
-                };
-                Done::Staged(launches.into_iter().map(stage).collect())
+                Done::Staged(launches.into_iter().map(|launch| prepare(&config, &scratch, launch)).collect())
             });
         }
     }
@@ -316,6 +325,13 @@ impl Actor {
         self.link = Some(link);
         self.sync.told = Told::BeforeSync;
     }
+}
+
+fn prepare(config: &Config, scratch: &Scratch, launch: Launch) -> Staged {
+    // The low bits of a UUIDv7 are random.
+    let stage = Uuid::now_v7().as_u128() as u32;
+    staging::stage(&config.state_dir, scratch, &config.environment, &launch, stage)
+        .map_err(|error| Box::new((launch, error)))
 }
 
 /// A command that no frame can hold becomes one that never starts and says so.

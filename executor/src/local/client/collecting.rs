@@ -14,6 +14,7 @@ use super::{
         wire::{End, FromHost, Record, State, ToHost},
     },
     actor::{Actor, Done, RETRY_PAUSE, Told},
+    link::Link,
     outcome::{outcome, timestamp, usage},
 };
 
@@ -121,9 +122,15 @@ impl Actor {
     }
 
     pub(super) fn clear(&mut self, stages: Vec<(Uuid, u32)>) {
-        if stages.is_empty() {
+        self.to_clear.extend(stages);
+    }
+
+    /// Tidies up, once everything that somebody waits for has left.
+    pub(super) fn start_clearing(&mut self) {
+        if self.to_clear.is_empty() || self.link.as_ref().is_some_and(Link::has_output) {
             return;
         }
+        let stages = std::mem::take(&mut self.to_clear);
         let scratch = self.scratch.clone();
         self.jobs.spawn_blocking(move || {
             for (attempt, stage) in stages {
