@@ -2,7 +2,9 @@
 //!
 //! Nothing here uses the product's own crates, so that a checker shares no code with what it checks.
 
+pub mod check;
 mod cluster;
+pub mod evidence;
 mod failpoints;
 pub mod history;
 mod program;
@@ -11,6 +13,7 @@ mod remains;
 mod scene;
 mod standalone;
 mod wait;
+pub mod workload;
 
 pub use cluster::Cluster;
 pub use failpoints::{Failpoints, Paused};

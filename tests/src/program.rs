@@ -56,6 +56,11 @@ impl Program {
 
     /// `kill -9`, and its end waited for.
     pub fn kill(mut self) -> Result<()> {
+        self.end()
+    }
+
+    /// The same for who puts another one in its place.
+    pub fn end(&mut self) -> Result<()> {
         self.child.kill().context("killing")?;
         self.child.wait().context("waiting for its end")?;
         Ok(())

@@ -23,7 +23,13 @@ pub fn find_binaries() -> Result<PathBuf> {
     candidates
         .into_iter()
         .find(|bin| bin.join("postgres").is_file() && bin.join("initdb").is_file())
+        .map(|bin| installed_in(&bin).unwrap_or(bin))
         .ok_or_else(|| anyhow!("no PostgreSQL found: install its server, or put its `bin` folder on PATH"))
+}
+
+/// Where a link on PATH leads to: the other tools lie there.
+fn installed_in(bin: &Path) -> Option<PathBuf> {
+    fs::canonicalize(bin.join("postgres")).ok()?.parent().map(Path::to_owned)
 }
 
 fn version_of(path: &Path) -> u32 {

@@ -1,0 +1,263 @@
+//! DAGs whose commands write down what happens to them, and the rules that they promise to keep.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    Cluster, Program, Proxy,
+    check::{self, Losses, Rules},
+    evidence::{Evidence, LIBRARY},
+    remains, wait_for,
+};
+
+/// Commands of all DAGs at once.
+pub const PARALLELISM: usize = 24;
+/// More than any history loses: a run that failed would be one that was wrongly given up.
+const LOSSES_MAX: &str = "100000";
+const POOLS: [(&str, usize); 2] = [("wide", 10), ("narrow", 3)];
+
+/// One command each; runs of these are asked for.
+pub const DAGS: [&str; 5] = ["fan", "flaky", "parent", "crowded", "littering"];
+
+/// A DAG: its name, its text, and what it promises.
+struct Promise {
+    dag: &'static str,
+    text: &'static str,
+    max_active_tasks: usize,
+    max_active_runs: usize,
+    /// Task, pool, slots.
+    slots: &'static [(&'static str, &'static str, usize)],
+}
+
+/// `work SECONDS` begins each command: its marks, its time, its output.
+const PROMISES: [Promise; 7] = [
+    Promise {
+        dag: "fan",
+        text: "
+tasks:
+  begin: {bash: '. $LIBRARY; work 0.0'}
+  a: {needs: begin, pool: wide, bash: '. $LIBRARY; work 0.1'}
+  b: {needs: begin, pool: wide, bash: '. $LIBRARY; work 0.2'}
+  c: {needs: begin, pool: wide, bash: '. $LIBRARY; work 0.3'}
+  d: {needs: begin, pool: wide, bash: '. $LIBRARY; work 0.4'}
+  e: {needs: begin, pool: wide, pool_slots: 2, bash: '. $LIBRARY; work 0.5'}
+  f: {needs: begin, pool: wide, bash: '. $LIBRARY; work 2.0'}
+  join: {needs: [a, b, c, d, e, f], empty: {}}
+  end: {needs: join, bash: '. $LIBRARY; work 0.0'}
+",
+        max_active_tasks: 4,
+        max_active_runs: 3,
+        slots: &[
+            ("a", "wide", 1),
+            ("b", "wide", 1),
+            ("c", "wide", 1),
+            ("d", "wide", 1),
+            ("e", "wide", 2),
+            ("f", "wide", 1),
+        ],
+    },
+    Promise {
+        dag: "flaky",
+        text: "
+defaults: {retries: 2, retry_delay: 200ms}
+tasks:
+  fails_once: {bash: '. $LIBRARY; work 0.1; test $GRIDFLOW_TRY_NUMBER -ge 2'}
+  after: {needs: fails_once, bash: '. $LIBRARY; work 0.1'}
+",
+        max_active_tasks: 16,
+        max_active_runs: 4,
+        slots: &[],
+    },
+    Promise {
+        dag: "parent",
+        text: "
+tasks:
+  before: {bash: '. $LIBRARY; work 0.0'}
+  call: {needs: before, trigger_dag: {dag: child, wait_for_completion: true}}
+  after: {needs: call, bash: '. $LIBRARY; work 0.0'}
+",
+        max_active_tasks: 16,
+        max_active_runs: 4,
+        slots: &[],
+    },
+    Promise {
+        dag: "child",
+        text: "
+tasks:
+  a: {bash: '. $LIBRARY; work 0.2'}
+  b: {needs: a, bash: '. $LIBRARY; work 0.1'}
+",
+        max_active_tasks: 16,
+        max_active_runs: 2,
+        slots: &[],
+    },
+    Promise {
+        dag: "crowded",
+        text: "
+defaults: {pool: narrow}
+tasks:
+  a: {pool_slots: 2, bash: '. $LIBRARY; work 0.2'}
+  b: {bash: '. $LIBRARY; work 0.3'}
+  c: {bash: '. $LIBRARY; work 0.1'}
+",
+        max_active_tasks: 16,
+        max_active_runs: 16,
+        slots: &[("a", "narrow", 2), ("b", "narrow", 1), ("c", "narrow", 1)],
+    },
+    Promise {
+        dag: "littering",
+        text: "
+tasks:
+  leaves: {bash: '. $LIBRARY; leave_behind 0.4; work 0.1'}
+  after: {needs: leaves, bash: '. $LIBRARY; work 0.0'}
+",
+        max_active_tasks: 16,
+        max_active_runs: 4,
+        slots: &[],
+    },
+    Promise {
+        dag: "landed",
+        text: "
+trigger: {file: {path: '@in', suffix: .csv, ripen: {stable_for: 50ms}, existing: fire}}
+tasks:
+  take: {bash: '. $LIBRARY; work 0.1'}
+",
+        max_active_tasks: 16,
+        max_active_runs: 4,
+        slots: &[],
+    },
+];
+
+/// A cluster with these DAGs.
+#[derive(Debug)]
+pub struct Workload {
+    pub cluster: Cluster,
+}
+
+impl Workload {
+    /// Writes the DAGs, starts a first scheduler to have them published and ends it again.
+    pub fn begin(cluster: Cluster) -> Result<Self> {
+        let work = "work() { sleep \"$1\"; printf '\"%s\"' \"$GRIDFLOW_ATTEMPT_ID\" > \"$GRIDFLOW_OUTPUT\"; }\n";
+        fs::write(cluster.path("library.sh"), format!("{LIBRARY}{work}")).context("writing the library")?;
+        fs::create_dir(cluster.path("in"))?;
+        let (library, marks) = (cluster.path("library.sh"), cluster.path("marks"));
+        let incoming = cluster.path("in").display().to_string();
+        for promise in &PROMISES {
+            let text = format!(
+                "dag: {}\nmax_active_tasks: {}\nmax_active_runs: {}\nenv: {{LIBRARY: '{}', MARKS: '{}'}}{}",
+                promise.dag,
+                promise.max_active_tasks,
+                promise.max_active_runs,
+                library.display(),
+                marks.display(),
+                promise.text.replace("@in", &incoming),
+            );
+            cluster.save_dag(&format!("{}.yaml", promise.dag), &text)?;
+        }
+        let workload = Self { cluster };
+        let first = workload.cluster.scheduler("first")?;
+        workload.cluster.until("SELECT count(*) FROM dag", &PROMISES.len().to_string()).context(first.log())?;
+        for (pool, slots) in POOLS {
+            workload.cluster.sql(&format!("INSERT INTO pool (name, slots) VALUES ('{pool}', {slots})"))?;
+        }
+        first.kill()?;
+        Ok(workload)
+    }
+
+    /// A scheduler with this workload's limits.
+    pub fn scheduler(&self, name: &str, proxy: Option<&Proxy>) -> Result<Program> {
+        let parallelism = PARALLELISM.to_string();
+        let more =
+            [("GRIDFLOW__SCHEDULER__PARALLELISM", &*parallelism), ("GRIDFLOW__SCHEDULER__LOSSES_MAX", LOSSES_MAX)];
+        match proxy {
+            Some(proxy) => self.cluster.scheduler_through(name, proxy, &more),
+            None => self.cluster.scheduler_with(name, &more),
+        }
+    }
+
+    /// Lets a file land that makes a run.
+    pub fn land(&self, name: &str) -> Result<()> {
+        let draft = self.cluster.path("in/.draft");
+        fs::write(&draft, name)?;
+        fs::rename(draft, self.cluster.path("in").join(name)).context("landing a file")
+    }
+
+    /// Ends everything at once, makes sure that nothing is left, and writes that down.
+    pub fn kill_everything(&self) -> Result<()> {
+        self.cluster.kill_everything();
+        let dir = self.cluster.path("");
+        wait_for("the end of all processes", Duration::from_secs(10), || {
+            remains::end(&dir);
+            Ok(remains::naming(&dir).is_empty().then_some(()))
+        })?;
+        let mut marks = OpenOptions::new().append(true).create(true).open(self.marks())?;
+        writeln!(marks, "killed {}", now_us()).context("writing down that everything was killed")
+    }
+
+    pub fn marks(&self) -> PathBuf {
+        self.cluster.path("marks")
+    }
+
+    pub fn rules(&self, losses: Losses) -> Rules {
+        let name = |text: &str| text.to_owned();
+        Rules {
+            parallelism: PARALLELISM,
+            pools: POOLS.iter().map(|(pool, slots)| (name(pool), *slots)).collect(),
+            slots: PROMISES
+                .iter()
+                .flat_map(|promise| promise.slots.iter().map(|slots| (promise.dag, *slots)))
+                .map(|(dag, (task, pool, slots))| ((name(dag), name(task)), (name(pool), slots)))
+                .collect(),
+            max_active_tasks: PROMISES.iter().map(|promise| (name(promise.dag), promise.max_active_tasks)).collect(),
+            max_active_runs: PROMISES.iter().map(|promise| (name(promise.dag), promise.max_active_runs)).collect(),
+            losses,
+        }
+    }
+
+    /// Waits until every run has ended and nothing is left to do; else says what waits for what.
+    pub fn wait_until_idle(&self, within: Duration) -> Result<()> {
+        const UNFINISHED: &str = "SELECT (SELECT count(*) FROM dag_run WHERE state NOT IN ('success', 'failed'))
+            + (SELECT count(*) FROM attempt WHERE is_open) + (SELECT count(*) FROM inbox)
+            + (SELECT count(*) FROM event WHERE outcome IS NULL)";
+        wait_for("the end of all runs", within, || {
+            Ok(self.cluster.sql(UNFINISHED).is_ok_and(|count| count == "0").then_some(()))
+        })
+        .with_context(|| self.unfinished())
+    }
+
+    /// What has not ended, for people.
+    fn unfinished(&self) -> String {
+        let parts = [
+            "SELECT dag_id, run_id, state, reason FROM dag_run WHERE state NOT IN ('success', 'failed')",
+            "SELECT run.dag_id, run.run_id, task_no, ti.state, ti.reason, ti.retry_at, ti.waits_for_run
+             FROM task_instance AS ti JOIN dag_run AS run ON run.id = ti.dag_run_id
+             WHERE run.state = 'running' AND ti.state NOT IN ('none', 'success')",
+            "SELECT attempt_id, state, queued_turn, queued_at, started_at, pid FROM attempt WHERE is_open",
+            "SELECT id, kind, subject, created_at FROM inbox",
+            "SELECT * FROM leader",
+        ];
+        let parts = parts.map(|sql| self.cluster.sql(sql).unwrap_or_else(|error| format!("{error:#}")));
+        format!("runs, task instances, attempts, inbox, leader:\n{}", parts.join("\n--\n"))
+    }
+
+    /// Reads what is left and checks all of it.
+    pub fn check(&self, accepted: Vec<(String, String)>, losses: Losses) -> Result<Evidence> {
+        let evidence = Evidence::read(&self.cluster, &self.marks(), accepted.into_iter().collect())?;
+        check::check(&evidence, &self.rules(losses))?;
+        if let Some(run) = evidence.runs.iter().find(|run| run.state != "success") {
+            anyhow::bail!("run {} of {} is {}: {}", run.run_id, run.dag, run.state, run.reason);
+        }
+        Ok(evidence)
+    }
+}
+
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,163 @@
+//! The faults, and how each strikes.
+
+use std::{thread, time::Duration};
+
+use anyhow::Result;
+use gridflow_testkit::postgres::Stop;
+use gridflow_tests::{Moment, wait_for};
+use nix::sys::signal::{Signal, kill};
+
+use crate::{dice::Dice, node::Site};
+
+/// A stopped leader, or one that nobody hears, is deposed after three seconds; a bit more on a busy machine.
+const DEPOSED_WITHIN: Duration = Duration::from_secs(15);
+/// A turn is made within that.
+const MOMENT_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    LeaderKilled,
+    StandbyKilled,
+    HostKilled,
+    EverythingKilled,
+    LeaderStopped,
+    SessionsEnded,
+    DatabaseRestarted,
+    DatabaseKilled,
+    NetworkCut,
+    NetworkRefused,
+    NetworkSlow,
+    BlackHole,
+    At(Moment),
+}
+
+const ALL: [Fault; 16] = [
+    Fault::LeaderKilled,
+    Fault::At(Moment::CommitAnswerSwallowed),
+    Fault::HostKilled,
+    Fault::DatabaseKilled,
+    Fault::At(Moment::BlackHoleInTurn),
+    Fault::EverythingKilled,
+    Fault::LeaderStopped,
+    Fault::At(Moment::CommitAnswerCut),
+    Fault::SessionsEnded,
+    Fault::NetworkCut,
+    Fault::DatabaseRestarted,
+    Fault::At(Moment::CutInTurn),
+    Fault::StandbyKilled,
+    Fault::NetworkSlow,
+    Fault::BlackHole,
+    Fault::NetworkRefused,
+];
+
+/// That many faults in random order, each kind before any comes again.
+pub fn deck(dice: &mut Dice, count: usize) -> Vec<Fault> {
+    let mut deck = Vec::new();
+    while deck.len() < count {
+        let mut all = ALL.to_vec();
+        while !all.is_empty() {
+            deck.push(all.swap_remove(dice.below(all.len() as u64) as usize));
+        }
+    }
+    deck.truncate(count);
+    deck
+}
+
+impl Fault {
+    pub fn strike(self, site: &mut Site<'_>, dice: &mut Dice) -> Result<()> {
+        let server = site.workload.cluster.server;
+        let a_moment = Duration::from_millis(dice.below(1_500));
+        match self {
+            Self::LeaderKilled => {
+                let leader = site.leader()?;
+                site.kill(leader)
+            }
+            Self::StandbyKilled => {
+                let standby = 1 - site.leader()?;
+                site.kill(standby)
+            }
+            Self::HostKilled => {
+                if let Some(host) = site.workload.cluster.host() {
+                    // It may end by itself at this very moment.
+                    let _ = kill(host, Signal::SIGKILL);
+                }
+                Ok(())
+            }
+            Self::EverythingKilled => {
+                site.workload.kill_everything()?;
+                for no in 0..site.schedulers.len() {
+                    site.schedulers[no].program.end()?;
+                    site.start(no)?;
+                }
+                Ok(())
+            }
+            Self::LeaderStopped => {
+                let leader = site.leader()?;
+                let before = site.epoch();
+                site.schedulers[leader].program.signal(Signal::SIGSTOP)?;
+                let deposed = deposed(site, before);
+                thread::sleep(a_moment);
+                site.schedulers[leader].program.signal(Signal::SIGCONT)?;
+                deposed
+            }
+            Self::SessionsEnded => {
+                site.leader()?;
+                let database = &site.workload.cluster.database;
+                server.terminate(database, "application_name LIKE 'gridflow%'").map(drop)
+            }
+            Self::DatabaseRestarted | Self::DatabaseKilled => {
+                let how = if self == Self::DatabaseKilled { Stop::Crash } else { Stop::Fast };
+                server.stop(how)?;
+                thread::sleep(a_moment);
+                server.start_again()
+            }
+            Self::NetworkCut => {
+                let leader = site.leader()?;
+                site.schedulers[leader].proxy.cut();
+                Ok(())
+            }
+            Self::NetworkRefused => {
+                let leader = site.leader()?;
+                let proxy = &site.schedulers[leader].proxy;
+                proxy.refuse(true);
+                proxy.cut();
+                thread::sleep(a_moment);
+                proxy.heal();
+                Ok(())
+            }
+            Self::NetworkSlow => {
+                let leader = site.leader()?;
+                site.schedulers[leader].proxy.slow(Duration::from_millis(1 + dice.below(30)));
+                thread::sleep(a_moment * 2);
+                site.schedulers[leader].proxy.heal();
+                Ok(())
+            }
+            Self::BlackHole => {
+                let leader = site.leader()?;
+                let before = site.epoch();
+                site.schedulers[leader].proxy.black_hole();
+                let deposed = deposed(site, before);
+                thread::sleep(a_moment);
+                site.schedulers[leader].proxy.heal();
+                deposed
+            }
+            Self::At(moment) => {
+                let leader = site.leader()?;
+                let before = site.epoch();
+                site.schedulers[leader].proxy.arm(moment);
+                let fired = site.schedulers[leader].proxy.wait_until_fired(MOMENT_WITHIN);
+                let deposed = fired.and_then(|()| deposed(site, before));
+                site.schedulers[leader].proxy.heal();
+                deposed
+            }
+        }
+    }
+}
+
+/// Waits until there is another leader than the one before, or the same one anew.
+fn deposed(site: &Site<'_>, before: Option<i64>) -> Result<()> {
+    wait_for("a new leader", DEPOSED_WITHIN, || {
+        let now = site.epoch();
+        Ok((now.is_some() && before < now).then_some(()))
+    })
+}

@@ -1,0 +1,69 @@
+//! Asks for runs all the time, as people, programs and files do.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{Scope, ScopedJoinHandle, sleep},
+    time::Duration,
+};
+
+use anyhow::{Result, anyhow};
+use gridflow_tests::workload::{DAGS, Workload};
+
+/// So that the machine keeps up: runs that may be unfinished at once.
+const UNFINISHED_MAX: usize = 24;
+const PAUSE: Duration = Duration::from_millis(120);
+
+/// Runs that were confirmed, and how many files landed.
+pub type Fed = (Vec<(String, String)>, usize);
+
+pub struct Feed<'scope> {
+    is_over: Arc<AtomicBool>,
+    thread: ScopedJoinHandle<'scope, Result<Fed>>,
+}
+
+impl<'scope> Feed<'scope> {
+    pub fn begin<'env>(scope: &'scope Scope<'scope, 'env>, workload: &'env Workload) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&is_over);
+        Self { is_over, thread: scope.spawn(move || feed(workload, &theirs)) }
+    }
+
+    pub fn end(self) -> Result<Fed> {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.thread.join().unwrap_or_else(|_| Err(anyhow!("the feed panicked")))
+    }
+}
+
+fn feed(workload: &Workload, is_over: &AtomicBool) -> Result<Fed> {
+    let (mut accepted, mut landed) = (Vec::new(), 0);
+    for no in 0.. {
+        if is_over.load(Ordering::SeqCst) {
+            break;
+        }
+        sleep(PAUSE);
+        let unfinished = workload.cluster.sql("SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')");
+        // Nobody can ask while the database is away.
+        let Ok(Ok(unfinished)) = unfinished.map(|count| count.parse::<usize>()) else { continue };
+        if UNFINISHED_MAX < unfinished {
+            continue;
+        }
+        let choice = no % (DAGS.len() + 1);
+        match DAGS.get(choice) {
+            Some(dag) => {
+                let run_id = format!("feed-{no}");
+                // Without a confirmation it may be there or not; with one it must be.
+                if workload.cluster.queue_run(dag, &run_id).is_ok() {
+                    accepted.push(((*dag).to_owned(), run_id));
+                }
+            }
+            None => {
+                workload.land(&format!("{no}.csv"))?;
+                landed += 1;
+            }
+        }
+    }
+    Ok((accepted, landed))
+}

@@ -1,0 +1,101 @@
+//! Hundreds of processes run while faults strike at random moments; afterwards everything is checked.
+//!
+//! `GRIDFLOW_FAULTS` is how many faults there are, `GRIDFLOW_FAULTS_SEED` which ones and when: a failure prints it.
+
+mod dice;
+mod fault;
+mod feed;
+mod node;
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use anyhow::{Context, Result};
+use gridflow_testkit::postgres::{Durability, Settings};
+use gridflow_tests::{Cluster, check::Losses, workload::Workload};
+
+use crate::{dice::Dice, feed::Feed, node::Site};
+
+const FAULTS_DEFAULT: usize = 12;
+/// After the last fault.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_whatever_strikes() -> Result<()> {
+    let seed = number("GRIDFLOW_FAULTS_SEED").unwrap_or_else(dice::any_seed);
+    let count = number("GRIDFLOW_FAULTS").map_or(FAULTS_DEFAULT, |count| count as usize);
+    eprintln!("{count} faults; to repeat their order: GRIDFLOW_FAULTS_SEED={seed}");
+    history(seed, count).with_context(|| format!("GRIDFLOW_FAULTS_SEED={seed} GRIDFLOW_FAULTS={count}"))
+}
+
+fn history(seed: u64, count: usize) -> Result<()> {
+    let cluster = Cluster::on_own_server(Settings::new(Durability::Full), &[])?;
+    let workload = Workload::begin(cluster)?;
+    let mut site = Site::begin(&workload)?;
+    let mut dice = Dice(seed);
+    let mut done: BTreeMap<String, usize> = BTreeMap::new();
+    let mut deck = fault::deck(&mut dice, count);
+    let (accepted, landed) = thread::scope(|scope| -> Result<_> {
+        let feed = Feed::begin(scope, &workload);
+        let mut strike = || -> Result<()> {
+            while let Some(fault) = deck.pop() {
+                thread::sleep(Duration::from_millis(dice.below(800)));
+                site.keep_alive()?;
+                fault.strike(&mut site, &mut dice).with_context(|| format!("{fault:?}"))?;
+                *done.entry(format!("{fault:?}")).or_default() += 1;
+            }
+            Ok(())
+        };
+        let struck = strike();
+        let fed = feed.end();
+        struck.with_context(|| site.logs())?;
+        fed
+    })?;
+    site.heal()?;
+    workload.wait_until_idle(PATIENCE).with_context(|| site.logs())?;
+    let losses = if count == 0 { Losses::None } else { Losses::Expected };
+    let evidence = workload.check(accepted, losses).with_context(|| site.logs())?;
+    assert_eq!(evidence.events.len(), landed, "each file that landed is one event");
+    let lost = evidence.attempts.iter().filter(|attempt| attempt.outcome == "lost").count();
+    eprintln!(
+        "{} runs, {} attempts of which {lost} were lost, {} leaders, {} ended by themselves; {done:?}",
+        evidence.runs.len(),
+        evidence.attempts.len(),
+        evidence.log.last().map_or(0, |row| row.epoch),
+        site.ended_by_themselves,
+    );
+    Ok(())
+}
+
+/// The harness itself, and that nothing is wrongly given up where nothing happens.
+#[test]
+fn where_nothing_strikes_each_try_is_one_attempt() -> Result<()> {
+    let workload = Workload::begin(Cluster::new(&[])?)?;
+    let _scheduler = workload.scheduler("only", None)?;
+    let mut accepted = Vec::new();
+    for no in 0..3 {
+        for dag in gridflow_tests::workload::DAGS {
+            workload.cluster.queue_run(dag, &format!("{no}"))?;
+            accepted.push((dag.to_owned(), no.to_string()));
+        }
+        workload.land(&format!("{no}.csv"))?;
+    }
+    workload.cluster.until("SELECT count(*) FROM event", "3")?;
+    workload.wait_until_idle(PATIENCE)?;
+    let evidence = workload.check(accepted, Losses::None)?;
+    for ti in &evidence.task_instances {
+        let attempts = evidence.attempts.iter().filter(|attempt| {
+            (&attempt.run, &attempt.task_no, &attempt.map_index) == (&ti.run, &ti.task_no, &ti.map_index)
+        });
+        let wanted = match (ti.operator.as_str(), ti.task.as_str()) {
+            ("empty" | "trigger_dag", _) => 0,
+            (_, "fails_once") => 2,
+            _ => 1,
+        };
+        assert_eq!(attempts.count(), wanted, "{} of {} of {}", ti.task, ti.run_id, ti.dag);
+    }
+    Ok(())
+}

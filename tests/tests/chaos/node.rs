@@ -1,0 +1,88 @@
+//! The programs of a history: two schedulers of one node, each with its own way to the database.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gridflow_tests::{Program, Proxy, wait_for, workload::Workload};
+
+const SCHEDULERS: [&str; 2] = ["north", "south"];
+
+pub struct Site<'a> {
+    pub workload: &'a Workload,
+    pub schedulers: Vec<Scheduler>,
+    pub ended_by_themselves: usize,
+}
+
+pub struct Scheduler {
+    pub name: &'static str,
+    pub proxy: Proxy,
+    pub program: Program,
+}
+
+impl<'a> Site<'a> {
+    pub fn begin(workload: &'a Workload) -> Result<Self> {
+        let schedulers = SCHEDULERS.iter().map(|name| {
+            let proxy = Proxy::start(workload.cluster.server.port())?;
+            let program = workload.scheduler(name, Some(&proxy))?;
+            Ok(Scheduler { name, proxy, program })
+        });
+        Ok(Self { workload, schedulers: schedulers.collect::<Result<_>>()?, ended_by_themselves: 0 })
+    }
+
+    /// Starts again what has ended, as a service manager does.
+    pub fn keep_alive(&mut self) -> Result<()> {
+        for no in 0..self.schedulers.len() {
+            if !self.schedulers[no].program.is_running()? {
+                self.ended_by_themselves += 1;
+                self.start(no)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills a scheduler and starts it again.
+    pub fn kill(&mut self, no: usize) -> Result<()> {
+        self.schedulers[no].program.end()?;
+        self.start(no)
+    }
+
+    pub fn start(&mut self, no: usize) -> Result<()> {
+        let Scheduler { name, proxy, program } = &mut self.schedulers[no];
+        *program = self.workload.scheduler(name, Some(proxy))?;
+        Ok(())
+    }
+
+    /// Which one leads, waiting for one if need be.
+    pub fn leader(&mut self) -> Result<usize> {
+        wait_for("a leader", Duration::from_secs(60), || {
+            self.keep_alive()?;
+            let leads = |one: &Scheduler| self.workload.cluster.leads_through(&one.proxy).unwrap_or(false);
+            Ok(self.schedulers.iter().position(leads))
+        })
+    }
+
+    pub fn epoch(&self) -> Option<i64> {
+        self.workload.cluster.sql("SELECT epoch FROM leader").ok()?.parse().ok()
+    }
+
+    pub fn heal(&mut self) -> Result<()> {
+        for one in &self.schedulers {
+            one.proxy.heal();
+        }
+        if !self.workload.cluster.server.is_running() {
+            self.workload.cluster.server.start_again()?;
+        }
+        self.leader().map(drop).context("after all faults")
+    }
+
+    pub fn logs(&self) -> String {
+        const LINES: usize = 60;
+        let tail = |text: String| {
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(LINES)..].join("\n")
+        };
+        let logs = self.schedulers.iter().map(|one| format!("--- {}\n{}", one.name, tail(one.program.log())));
+        let host = std::fs::read_to_string(self.workload.cluster.path("state/host.log")).unwrap_or_default();
+        logs.chain([format!("--- host\n{}", tail(host))]).collect::<Vec<_>>().join("\n")
+    }
+}
