@@ -1,6 +1,6 @@
 //! A database, a DAG folder and a state directory that schedulers of a test share.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{ffi::OsString, path::PathBuf, sync::OnceLock};
 
 use anyhow::{Context, Result};
 use gridflow_testkit::postgres::{Durability, Postgres, Settings};
@@ -56,13 +56,22 @@ impl Cluster {
 
     /// Starts a scheduler of this node with more in its environment.
     pub fn scheduler_with(&self, name: &str, more: &[(&str, &str)]) -> Result<Program> {
-        let dags = self.path("dags");
-        let state = self.path("state");
-        let args =
-            ["scheduler".as_ref(), "--dags".as_ref(), dags.as_os_str(), "--state-dir".as_ref(), state.as_os_str()];
-        let mut env = vec![("GRIDFLOW__DATABASE__URL", self.url.as_str()), ("GRIDFLOW__SCHEDULER__PARALLELISM", "128")];
-        env.extend(more);
-        Program::start(&args, &env, &self.path(&format!("{name}.log")))
+        Program::start(&self.arguments(), &self.environment(more), &self.path(&format!("{name}.log")))
+    }
+
+    /// The same in a container of its own; see [`Program::start_contained`].
+    pub fn scheduler_contained(&self, name: &str, more: &[(&str, &str)]) -> Result<Program> {
+        Program::start_contained(&self.arguments(), &self.environment(more), &self.path(&format!("{name}.log")))
+    }
+
+    fn arguments(&self) -> [OsString; 5] {
+        let (dags, state) = (self.path("dags"), self.path("state"));
+        ["scheduler".into(), "--dags".into(), dags.into(), "--state-dir".into(), state.into()]
+    }
+
+    fn environment<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = [("GRIDFLOW__DATABASE__URL", self.url.as_str()), ("GRIDFLOW__SCHEDULER__PARALLELISM", "128")];
+        own.into_iter().chain(more.iter().copied()).collect()
     }
 
     /// Starts a scheduler of this node whose way to PostgreSQL is a proxy.

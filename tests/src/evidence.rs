@@ -2,7 +2,7 @@
 //!
 //! Times are microseconds since 1970, of the one clock that commands and database share on this machine.
 
-mod marks;
+pub(crate) mod marks;
 mod tables;
 
 use std::{collections::BTreeSet, path::Path};

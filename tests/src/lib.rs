@@ -17,7 +17,7 @@ pub mod workload;
 
 pub use cluster::Cluster;
 pub use failpoints::{Failpoints, Paused};
-pub use program::{Program, gridflow};
+pub use program::{Program, can_contain, gridflow};
 pub use proxy::{Moment, Proxy};
 pub use scene::Session;
 pub use standalone::{Installation, Standalone};

@@ -23,6 +23,12 @@ pub fn gridflow() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Whether this process may make containers.
+pub fn can_contain() -> bool {
+    let made = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).stderr(Stdio::null()).status();
+    made.is_ok_and(|status| status.success())
+}
+
 /// A running program; killed with SIGKILL when dropped, so that nothing outlives its test.
 #[derive(Debug)]
 pub struct Program {
@@ -33,17 +39,25 @@ pub struct Program {
 impl Program {
     /// Starts the program with its output appended to `log`.
     pub fn start<A: AsRef<OsStr>>(args: &[A], env: &[(&str, &str)], log: &Path) -> Result<Self> {
+        let mut command = Command::new(gridflow()?);
+        command.args(args);
+        Self::run(command, env, log)
+    }
+
+    /// Starts it in a container of its own, as far as processes go: whatever it starts ends with it, all at once, and
+    /// the next container is another boot. Needs root: see [`can_contain`].
+    pub fn start_contained<A: AsRef<OsStr>>(args: &[A], env: &[(&str, &str)], log: &Path) -> Result<Self> {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", "\"$@\" & wait", "sh"]);
+        command.arg(gridflow()?).args(args);
+        Self::run(command, env, log)
+    }
+
+    fn run(mut command: Command, env: &[(&str, &str)], log: &Path) -> Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log).context("opening the log")?;
         let errors: File = output.try_clone().context("opening the log")?;
-        let child = Command::new(gridflow()?)
-            .args(args)
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .context("starting gridflow")?;
-        Ok(Self { child, log: log.to_owned() })
+        command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(output).stderr(errors);
+        Ok(Self { child: command.spawn().context("starting gridflow")?, log: log.to_owned() })
     }
 
     pub fn pid(&self) -> Pid {

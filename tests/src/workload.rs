@@ -12,14 +12,16 @@ use anyhow::{Context, Result};
 use crate::{
     Cluster, Program, Proxy,
     check::{self, Losses, Rules},
-    evidence::{Evidence, LIBRARY},
+    evidence::{Evidence, LIBRARY, marks},
     remains, wait_for,
 };
 
 /// Commands of all DAGs at once.
 pub const PARALLELISM: usize = 24;
-/// More than any history loses: a run that failed would be one that was wrongly given up.
-const LOSSES_MAX: &str = "100000";
+/// The second: more than any history loses, so a run that failed would be one that was wrongly given up.
+const LIMITS: [(&str, &str); 2] =
+    [("GRIDFLOW__SCHEDULER__PARALLELISM", "24"), ("GRIDFLOW__SCHEDULER__LOSSES_MAX", "100000")];
+const PATIENCE: Duration = Duration::from_secs(60);
 const POOLS: [(&str, usize); 2] = [("wide", 10), ("narrow", 3)];
 
 /// One command each; runs of these are asked for.
@@ -172,13 +174,34 @@ impl Workload {
 
     /// A scheduler with this workload's limits.
     pub fn scheduler(&self, name: &str, proxy: Option<&Proxy>) -> Result<Program> {
-        let parallelism = PARALLELISM.to_string();
-        let more =
-            [("GRIDFLOW__SCHEDULER__PARALLELISM", &*parallelism), ("GRIDFLOW__SCHEDULER__LOSSES_MAX", LOSSES_MAX)];
         match proxy {
-            Some(proxy) => self.cluster.scheduler_through(name, proxy, &more),
-            None => self.cluster.scheduler_with(name, &more),
+            Some(proxy) => self.cluster.scheduler_through(name, proxy, &LIMITS),
+            None => self.cluster.scheduler_with(name, &LIMITS),
         }
+    }
+
+    /// The same in a container of its own.
+    pub fn scheduler_contained(&self, name: &str) -> Result<Program> {
+        self.cluster.scheduler_contained(name, &LIMITS)
+    }
+
+    /// Asks for that many runs of each DAG.
+    pub fn ask(&self, prefix: &str, each: usize) -> Result<Vec<(String, String)>> {
+        let mut accepted = Vec::new();
+        for no in 0..each {
+            for dag in DAGS {
+                let run_id = format!("{prefix}-{no}");
+                self.cluster.queue_run(dag, &run_id)?;
+                accepted.push((dag.to_owned(), run_id));
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Waits until that many commands run, as they themselves say: the tables may speak of those that were killed.
+    pub fn wait_for_running(&self, at_least: usize) -> Result<()> {
+        wait_for("running commands", PATIENCE, || Ok((at_least <= marks::running(&self.marks())?).then_some(())))
+            .with_context(|| self.unfinished())
     }
 
     /// Lets a file land that makes a run.

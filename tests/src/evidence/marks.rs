@@ -41,6 +41,14 @@ pub struct Mark {
     pub at: i64,
 }
 
+/// How many commands have begun and neither ended nor been killed with everything else.
+pub(crate) fn running(path: &Path) -> Result<usize> {
+    let (marks, killed_at) = read(path)?;
+    let last = killed_at.into_iter().max().unwrap_or(i64::MIN);
+    let since = |kind| marks.iter().filter(|mark| mark.kind == kind && last < mark.at).count();
+    Ok(since(MarkKind::Start).saturating_sub(since(MarkKind::End)))
+}
+
 /// All marks, and the instants when everything was killed.
 pub(super) fn read(path: &Path) -> Result<(Vec<Mark>, Vec<i64>)> {
     let text = match std::fs::read_to_string(path) {

@@ -75,7 +75,8 @@ fn up(client: &mut impl Read, server: &mut TcpStream, shared: &Shared, session: 
             && is_in_turn
             && let Some(moment) = shared.fire(|armed| matches!(armed, Moment::BlackHoleInTurn | Moment::CutInTurn))
         {
-            return broken_off(server, &message, moment, shared);
+            break_off(server, &message, moment, shared)?;
+            continue;
         }
         if is_leader && is_commit {
             let wanted = shared.armed(|armed| matches!(armed, Moment::CommitAnswerSwallowed | Moment::CommitAnswerCut));
@@ -88,13 +89,15 @@ fn up(client: &mut impl Read, server: &mut TcpStream, shared: &Shared, session: 
 /// Until the first message proper the server's answers are single bytes.
 const ASKED: u8 = b'?';
 
-/// Half a message gets through.
-fn broken_off(server: &mut TcpStream, message: &Message, moment: Moment, shared: &Shared) -> io::Result<()> {
-    server.write_all(&message.bytes[..message.bytes.len() / 2])?;
-    if moment == Moment::BlackHoleInTurn {
-        shared.wait_until_healed();
+/// Half a message gets through; the other half of one in a black hole when that has ended, as TCP would send it again.
+fn break_off(server: &mut TcpStream, message: &Message, moment: Moment, shared: &Shared) -> io::Result<()> {
+    let (half, rest) = message.bytes.split_at(message.bytes.len() / 2);
+    server.write_all(half)?;
+    if moment != Moment::BlackHoleInTurn {
+        return Err(io::ErrorKind::ConnectionAborted.into());
     }
-    Err(io::ErrorKind::ConnectionAborted.into())
+    shared.wait_until_healed();
+    server.write_all(rest)
 }
 
 /// From the server to the client.

@@ -75,12 +75,8 @@ fn history(seed: u64, count: usize) -> Result<()> {
 fn where_nothing_strikes_each_try_is_one_attempt() -> Result<()> {
     let workload = Workload::begin(Cluster::new(&[])?)?;
     let _scheduler = workload.scheduler("only", None)?;
-    let mut accepted = Vec::new();
+    let accepted = workload.ask("run", 3)?;
     for no in 0..3 {
-        for dag in gridflow_tests::workload::DAGS {
-            workload.cluster.queue_run(dag, &format!("{no}"))?;
-            accepted.push((dag.to_owned(), no.to_string()));
-        }
         workload.land(&format!("{no}.csv"))?;
     }
     workload.cluster.until("SELECT count(*) FROM event", "3")?;
