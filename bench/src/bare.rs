@@ -150,22 +150,34 @@ pub fn spawn_ms(argv: &[&str], count: usize) -> Result<f64> {
     stats::median(&stats::milliseconds(&spawn_times(argv, count)?)).context("no process measured")
 }
 
+const INSERT: &str = "INSERT INTO bare_row SELECT $1, task, -1, 'queued', now() FROM unnest($2::int[]) AS t (task)";
+const UPDATE: &str = "UPDATE bare_row AS r SET state = 'success', at = now() FROM unnest($2::int[]) AS t (task) \
+                      WHERE (r.run, r.task, r.map_index) = ($1, t.task, -1)";
+
 /// Rows a second that are inserted and updated once each, sets at a time, a commit after each set.
 pub fn row_rate(db: &mut Db, rows: usize) -> Result<f64> {
     db.execute("TRUNCATE bare_row")?;
-    let started = Instant::now();
-    for statement in [
-        "INSERT INTO bare_row SELECT $1, task, -1, 'queued', now() FROM unnest($2::int[]) AS t (task)",
-        "UPDATE bare_row AS r SET state = 'success', at = now() FROM unnest($2::int[]) AS t (task) \
-         WHERE (r.run, r.task, r.map_index) = ($1, t.task, -1)",
-    ] {
-        for set in 0..rows.div_ceil(ROWS_AT_ONCE) {
-            let tasks: Vec<i32> = (0..ROWS_AT_ONCE.min(rows - set * ROWS_AT_ONCE)).map(|task| task as i32).collect();
-            let run = Uuid::from_u128(set as u128);
-            db.run(async |db| sqlx::query(statement).bind(run).bind(&tasks).execute(db).await)?;
-        }
+    let began = Instant::now();
+    in_sets(db, INSERT, rows)?;
+    in_sets(db, UPDATE, rows)?;
+    Ok(rows as f64 / began.elapsed().as_secs_f64())
+}
+
+/// How long it takes to insert so many rows.
+pub fn insert_seconds(db: &mut Db, rows: usize) -> Result<f64> {
+    db.execute("TRUNCATE bare_row")?;
+    let began = Instant::now();
+    in_sets(db, INSERT, rows)?;
+    Ok(began.elapsed().as_secs_f64())
+}
+
+fn in_sets(db: &mut Db, statement: &'static str, rows: usize) -> Result<()> {
+    for (set, first) in (0..rows).step_by(ROWS_AT_ONCE).enumerate() {
+        let tasks: Vec<i32> = (0..ROWS_AT_ONCE.min(rows - first)).map(|task| task as i32).collect();
+        let run = Uuid::from_u128(set as u128);
+        db.run(async |db| sqlx::query(statement).bind(run).bind(&tasks).execute(db).await)?;
     }
-    Ok(rows as f64 / started.elapsed().as_secs_f64())
+    Ok(())
 }
 
 #[cfg(test)]

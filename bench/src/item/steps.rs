@@ -1,16 +1,27 @@
-//! How many events a second the core decides on one thread, and whether that depends on how much is
-//! unfinished: `cargo run --release -p gridflow-core --example step_rate`.
+//! `core`: how many events a second the core decides on one thread, and whether that depends on how much is
+//! unfinished.
 //!
 //! Plans are built and sealed, nothing is written. An event is an attempt's start or end.
 
 use std::{collections::VecDeque, hint::black_box, num::NonZeroU32, sync::Arc, time::Instant};
 
+use anyhow::{Context, Result};
 use gridflow_core::{
     Action, Answer, AttemptOutcome, Dag, DagChanged, DagId, DagParts, DagVersionId, Event, ExecutorKind, LaunchOrder,
     Need, Plan, PoolName, QueuedRun, RunId, RunKey, RunType, Schedule, ScheduleCursor, Task, TaskId, TaskKind, TaskNo,
     Timestamp, Timetable, TriggerRule, Turn, Usage, WeightRule, World, WorldConfig, admit, step,
 };
 use uuid::Uuid;
+
+use crate::{
+    bench::Bench,
+    line::{Line, Target},
+    stats,
+};
+
+const TIMES: usize = 5;
+/// How much of the rate must be left with ten or a hundred times as much unfinished.
+const FLAT: f64 = 0.5;
 
 /// Events that a leader under load takes into one turn.
 const EVENTS_PER_TURN: usize = 64;
@@ -23,20 +34,45 @@ enum Shape {
     Layers,
 }
 
-fn main() {
-    println!("{:<34} {:>10} {:>12} {:>12}", "DAGs", "events", "events/s", "turns");
+pub fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
+    let times = bench.few(TIMES);
+    let best = |shape, tasks, runs, slots| {
+        let rates: Vec<f64> = (0..times).map(|_| rate(shape, tasks, runs, slots)).collect();
+        stats::median(&rates).context("nothing measured")
+    };
+    let line = |what: &str, rate| Line::higher("core", what, rate, "events/s").target(Target::Absolute(500_000.0));
+    let mut lines = Vec::new();
     for (name, shape) in [("chain", Shape::Chain), ("wide", Shape::Wide), ("layers", Shape::Layers)] {
-        measure(&format!("{name} of 1,000, 100 runs"), shape, 1_000, 100, 1_000);
+        bench.progress(&format!("steps of 100 runs × 1,000 tasks, {name}"));
+        lines.push(line(&format!("{name} of 1,000 tasks, 100 runs"), best(shape, 1_000, 100, 1_000)?));
     }
-    for tasks in [100, 1_000, 10_000] {
-        measure(&format!("wide of {tasks}, 10 at a time"), Shape::Wide, tasks, 1, 10);
+    let small = best(Shape::Wide, 100, 1, 10)?;
+    for tasks in [1_000, 10_000] {
+        bench.progress(&format!("steps of {tasks} unfinished tasks"));
+        // Flat: as fast, however much is unfinished. What is left is for the caches of the processor.
+        lines.push(
+            Line::higher(
+                "core",
+                format!("wide of {tasks} tasks, 10 at a time"),
+                best(Shape::Wide, tasks, 1, 10)?,
+                "events/s",
+            )
+            .limit("the same with 100 tasks", small)
+            .target(Target::Ratio(FLAT)),
+        );
     }
-    for runs in [10, 100, 1_000] {
-        measure(&format!("{runs} chains of 100, pool of 1"), Shape::Chain, 100, runs, 1);
-    }
+    let few = best(Shape::Chain, 100, 10, 1)?;
+    bench.progress("steps of 1,000 runs that wait for one slot");
+    lines.push(
+        Line::higher("core", "1,000 chains of 100, pool of 1", best(Shape::Chain, 100, 1_000, 1)?, "events/s")
+            .limit("the same with 10 chains", few)
+            .target(Target::Ratio(FLAT)),
+    );
+    Ok(lines)
 }
 
-fn measure(name: &str, shape: Shape, tasks: usize, runs: u32, slots: u32) {
+/// Events a second.
+fn rate(shape: Shape, tasks: usize, runs: u32, slots: u32) -> f64 {
     let now: Timestamp = "2025-01-01T00:00:00Z".parse().expect("a constant");
     let dag = Arc::new(dag(shape, tasks));
     let version = DagVersionId(Uuid::from_u128(1));
@@ -71,7 +107,7 @@ fn measure(name: &str, shape: Shape, tasks: usize, runs: u32, slots: u32) {
     }
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(events, runs * tasks as u32 * 2, "every task ran");
-    println!("{name:<34} {events:>10} {:>12.0} {turns:>12}", f64::from(events) / seconds);
+    f64::from(events) / seconds
 }
 
 fn decide(world: &mut World, mut plan: Plan, now: Timestamp) -> VecDeque<LaunchOrder> {
