@@ -12,6 +12,7 @@ mod db;
 mod item;
 mod line;
 mod machine;
+mod page;
 mod process;
 mod results;
 mod site;
@@ -58,6 +59,14 @@ enum Command {
     },
     /// Compare two results; exit code 1 if a ratio got worse by more than the noise
     Compare { before: PathBuf, after: PathBuf },
+    /// Keep results: as the ones that later ones are compared with, and as a table in the documents
+    Record {
+        results: PathBuf,
+        #[arg(long, default_value = "bench/recorded.json")]
+        kept: PathBuf,
+        #[arg(long, default_value = "docs/benchmarks.md")]
+        page: PathBuf,
+    },
 }
 
 fn main() -> Result<ExitCode> {
@@ -67,6 +76,13 @@ fn main() -> Result<ExitCode> {
             let (text, worse) = compare::compare(&results::read(&before)?, &results::read(&after)?);
             print!("{text}");
             Ok(if worse == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Record { results, kept, page } => {
+            let results = results::read(&results)?;
+            let text = fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
+            fs::write(&page, page::with_figures(&text, &results)?)?;
+            results::write(&kept, &results)?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
