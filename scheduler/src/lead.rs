@@ -224,9 +224,6 @@ impl Lead {
                 self.unmentioned.remove(&attempt);
                 self.pending.push_back(Event::AttemptFinished { run, attempt, at, outcome, usage, output });
             }
-            Report::Conflict { attempt, run, message } => {
-                tracing::error!(attempt.id = %attempt, dag_run.key = %run, "the host holds another claim of this name: {message}");
-            }
         }
         Ok(())
     }

@@ -30,10 +30,4 @@ pub enum Report {
         /// What it wrote to `$GRIDFLOW_OUTPUT`, also when it failed.
         output: Option<Output>,
     },
-    /// The host has a record of this attempt that does not match the launch; nothing was started.
-    Conflict {
-        attempt: AttemptId,
-        run: RunKey,
-        message: String,
-    },
 }

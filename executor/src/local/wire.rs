@@ -135,11 +135,6 @@ pub(super) enum FromHost {
         attempt: Uuid,
         reason: String,
     },
-    /// The attempt is on record with another hash.
-    Conflict {
-        attempt: Uuid,
-        run: Uuid,
-    },
 }
 
 /// What the host knows about an attempt.
@@ -155,8 +150,24 @@ pub(super) struct Record {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum State {
-    Started { pid: u32, at_us: i64 },
-    Gone { at_us: i64, end: End, usage: Usage },
+    Started {
+        pid: u32,
+        at_us: i64,
+    },
+    Gone {
+        at_us: i64,
+        end: End,
+        usage: Usage,
+        /// For those who have not heard of it; none if it never started.
+        #[serde(default)]
+        start: Option<Start>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Start {
+    pub pid: u32,
+    pub at_us: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

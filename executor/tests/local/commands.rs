@@ -276,6 +276,42 @@ async fn a_launch_that_is_asked_for_again_and_by_others_starts_once() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_comes_with_another_spec_keeps_its_one_start_and_always_gets_an_end() {
+    let bench = Bench::new();
+    let mut client = bench.client().await;
+    let marks = bench.path("marks");
+    let launch = sh(&format!("echo x >> {}", marks.display()));
+    assert_eq!(client.run(launch.clone()).await.outcome, AttemptOutcome::Exited { code: 0 });
+    let changed = gridflow_executor::local::Launch { spec_hash: [8; 32], ..launch.clone() };
+
+    // Nobody has committed its end: another version of the program may render it differently.
+    let mut other = bench.client().await;
+    assert_eq!(other.run(changed.clone()).await.outcome, AttemptOutcome::Exited { code: 0 });
+    other.handle.acknowledge(vec![launch.attempt]).await.unwrap();
+
+    // Committed, and yet launched again: the database forgot it.
+    let mut third = client_that_is_not_told(&bench, launch.attempt).await;
+    match third.run(changed).await.outcome {
+        AttemptOutcome::Lost { reason } => assert!(reason.contains("another spec"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(std::fs::read_to_string(marks).unwrap().lines().count(), 1);
+}
+
+/// Once the host has heard that the end is committed.
+async fn client_that_is_not_told(bench: &Bench, attempt: gridflow_core::AttemptId) -> support::Client {
+    let deadline = tokio::time::Instant::now() + support::PATIENCE;
+    loop {
+        let mut client = bench.client().await;
+        client.until("the full report", |client| client.synced == 1).await;
+        if !client.finished.contains_key(&attempt) {
+            return client;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the end is never committed");
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_prints_a_lot_is_not_slowed_down_by_us() {
     let bench = Bench::new();
     let mut client = bench.client().await;

@@ -32,6 +32,7 @@ async fn results_of_commands_that_ran_on_without_a_client_are_adopted() {
     client.until("the full report", |client| client.synced == 1).await;
     assert_eq!(client.started.get(&still.attempt), Some(&pid));
     assert_eq!(client.finished[&ended.attempt].outcome, AttemptOutcome::Exited { code: 8 });
+    assert!(client.started.contains_key(&ended.attempt), "its start is told with its end");
     assert!(!client.finished.contains_key(&committed.attempt));
     tell(&bench, "go");
     let done = client.end_of(still.attempt).await;

@@ -145,7 +145,6 @@ impl Client {
             Report::Finished { attempt, outcome, usage, output, .. } => {
                 self.finished.insert(attempt, Finished { outcome, usage, output });
             }
-            Report::Conflict { message, .. } => panic!("{message}"),
         }
     }
 

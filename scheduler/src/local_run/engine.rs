@@ -9,8 +9,8 @@ use std::{
 
 use chrono::Utc;
 use gridflow_core::{
-    Action, AttemptId, AttemptOutcome, Committed, DataInterval, Epoch, Event, NewRun, NodeBinding, NodeId, Plan,
-    QueuedRun, RunId, RunKey, RunType, Timestamp, TriggeredBy, Turn, Usage, World, WorldConfig, admit, step,
+    Action, AttemptId, Committed, DataInterval, Epoch, Event, NewRun, NodeBinding, NodeId, Plan, QueuedRun, RunId,
+    RunKey, RunType, Timestamp, TriggeredBy, Turn, World, WorldConfig, admit, step,
 };
 use gridflow_executor::local::{self, Handle, Launch, Report};
 use serde_json::Value;
@@ -247,18 +247,6 @@ fn event_of(report: Report) -> Option<Event> {
         Report::Started { attempt, run, pid, at } => Some(Event::AttemptStarted { run, attempt, at, pid: Some(pid) }),
         Report::Finished { attempt, run, at, outcome, usage, output } => {
             Some(Event::AttemptFinished { run, attempt, at, outcome, usage, output })
-        }
-        // Impossible in a state directory of our own; if it happens, the command did not start.
-        Report::Conflict { attempt, run, message } => {
-            let outcome = AttemptOutcome::SpawnFailed { message };
-            Some(Event::AttemptFinished {
-                run,
-                attempt,
-                at: Utc::now(),
-                outcome,
-                usage: Usage::default(),
-                output: None,
-            })
         }
     }
 }

@@ -34,13 +34,6 @@ impl Actor {
                 self.postponed.insert(attempt);
                 self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_PAUSE);
             }
-            FromHost::Conflict { attempt, run } => {
-                if let Some(prepared) = self.unconfirmed.remove(&attempt) {
-                    self.clear(vec![(attempt, prepared.stage)]);
-                }
-                let message = "the host has a record of this attempt that was launched from another spec".into();
-                self.reports.push_back(Report::Conflict { attempt: AttemptId(attempt), run: RunKey(run), message });
-            }
             FromHost::Welcome { .. } => {}
             FromHost::Refused { reason, .. } => tracing::error!(%reason, "the host of local commands refuses to work"),
         }
@@ -64,8 +57,13 @@ impl Actor {
                     self.push(&ToHost::Acknowledge { attempts: vec![record.attempt] });
                 }
             }
-            State::Gone { at_us, end, usage: used } => {
+            State::Gone { at_us, end, usage: used, start } => {
                 self.cancels.remove(&record.attempt);
+                // It came and went while nobody was connected.
+                if let Some(start) = start.filter(|_| !self.known.contains_key(&record.attempt)) {
+                    let at = timestamp(start.at_us);
+                    self.reports.push_back(Report::Started { attempt, run, pid: start.pid, at });
+                }
                 if !record.acknowledged {
                     self.known.insert(record.attempt, record.stage);
                 }

@@ -143,9 +143,9 @@ async fn greet(mut link: Link, config: &Config) -> Result<Answer, Error> {
             Ok(Answer::Refused { reason, program })
         }
         Ok(Ok(FromHost::Refused { reason, program })) => Ok(Answer::Refused { reason, program }),
-        Ok(Ok(
-            FromHost::Record(_) | FromHost::Synced { .. } | FromHost::Postponed { .. } | FromHost::Conflict { .. },
-        )) => Err(Error::Connection(io::Error::new(io::ErrorKind::InvalidData, "the host did not greet"))),
+        Ok(Ok(FromHost::Record(_) | FromHost::Synced { .. } | FromHost::Postponed { .. })) => {
+            Err(Error::Connection(io::Error::new(io::ErrorKind::InvalidData, "the host did not greet")))
+        }
         Ok(Err(error)) => Err(Error::Connection(error)),
         Err(_) => Err(silent(config)),
     }

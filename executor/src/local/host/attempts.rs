@@ -18,13 +18,13 @@ use uuid::Uuid;
 use super::{
     super::{
         staging::is_passing,
-        wire::{CancelOrder, Command, End, Record as Shown, State, Usage},
+        wire::{CancelOrder, Command, End, Record as Shown, Start, State, Usage},
     },
     cgroup::Cgroups,
     claims::Present,
     clock::{BootNs, wall_us},
     failure,
-    record::{Asked, Ended, Record},
+    record::{Asked, Birth, Ended, Record},
     records::{Records, Slot},
     spawn::{self, Files, Spawner},
 };
@@ -80,7 +80,6 @@ pub(super) enum Launched {
     /// Claimed before.
     Present(Shown),
     Postponed(String),
-    Conflict,
 }
 
 impl Open {
@@ -121,10 +120,7 @@ impl Attempts {
     pub(super) fn launch(&mut self, command: &Command) -> Launched {
         if let Some(present) = self.present(command.attempt) {
             return match present {
-                Present::Known(record) if record.end_is_unstarted_cancel() || record.spec_hash == command.spec_hash => {
-                    Launched::Present(show(&record))
-                }
-                Present::Known(_) => Launched::Conflict,
+                Present::Known(record) => Launched::Present(adopt(&record, command)),
                 Present::TooOld => {
                     let reason = "it is older than the claims that are kept here, so nobody knows whether it ran";
                     let end = End::Lost { reason: reason.into() };
@@ -312,19 +308,41 @@ impl Attempts {
     }
 }
 
+/// What is on record about an attempt that is launched again.
+///
+/// Its spec may have another hash now, since another version of the program renders it: it is still the same attempt,
+/// and what is told of it to everybody is true. But an end that somebody committed for another spec is an end that the
+/// database forgot, and nobody can say what it was worth.
+fn adopt(record: &Record, command: &Command) -> Shown {
+    let shown = show(record);
+    if record.spec_hash == command.spec_hash || record.end_is_unstarted_cancel() {
+        return shown;
+    }
+    super::note(format_args!("attempt {} is on record with another spec; it is not started again", record.attempt));
+    if !record.acknowledged {
+        return shown;
+    }
+    let reason = "its host has it on record as launched from another spec and committed, so what ran is unknown";
+    Shown { acknowledged: true, ..show_unclaimed(record.attempt, record.run, End::Lost { reason: reason.into() }) }
+}
+
 fn show(record: &Record) -> Shown {
+    let pid = |birth: Birth| birth.pid.unsigned_abs();
     let state = match &record.end {
-        Some(Ended { at_us, end, usage, gone: true }) => State::Gone { at_us: *at_us, end: end.clone(), usage: *usage },
+        Some(Ended { at_us, end, usage, gone: true }) => {
+            let start = record.birth.map(|birth| Start { pid: pid(birth), at_us: record.claimed_us });
+            State::Gone { at_us: *at_us, end: end.clone(), usage: *usage, start }
+        }
         // Its command may have ended, but something of it still runs.
         Some(Ended { gone: false, .. }) | None => {
-            State::Started { pid: record.birth.map_or(0, |birth| birth.pid.unsigned_abs()), at_us: record.claimed_us }
+            State::Started { pid: record.birth.map_or(0, pid), at_us: record.claimed_us }
         }
     };
     Shown { attempt: record.attempt, run: record.run, stage: record.stage, acknowledged: record.acknowledged, state }
 }
 
 fn show_unclaimed(attempt: Uuid, run: Uuid, end: End) -> Shown {
-    let state = State::Gone { at_us: wall_us(), end, usage: Usage::default() };
+    let state = State::Gone { at_us: wall_us(), end, usage: Usage::default(), start: None };
     Shown { attempt, run, stage: 0, acknowledged: false, state }
 }
 

@@ -225,9 +225,6 @@ impl Host<'_> {
                 Launched::Postponed(reason) => {
                     client.send(&FromHost::Postponed { attempt: command.attempt, reason });
                 }
-                Launched::Conflict => {
-                    client.send(&FromHost::Conflict { attempt: command.attempt, run: command.run });
-                }
             },
             ToHost::Cancel { attempts } => {
                 for order in &attempts {
