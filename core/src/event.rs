@@ -68,10 +68,47 @@ pub enum Event {
         run: RunKey,
         command: Option<CommandId>,
     },
+    /// What a person asked for can't be done at all: the shell says why.
+    CommandRefused {
+        command: CommandId,
+        reason: String,
+    },
     /// Timers whose instant has come; `step` looks which.
     TimersDue,
     /// The answer to one of the plan's [`crate::Need`]s.
     Answer(Answer),
+}
+
+impl Event {
+    /// The run that it is about, if it is about one.
+    pub fn run(&self) -> Option<RunKey> {
+        match self {
+            Self::RunQueued(run) => Some(run.key),
+            Self::AttemptStarted { run, .. } | Self::AttemptFinished { run, .. } | Self::CancelRun { run, .. } => {
+                Some(*run)
+            }
+            Self::Answer(answer) => answer.run(),
+            Self::DagChanged(_)
+            | Self::DagRemoved { .. }
+            | Self::DagPaused { .. }
+            | Self::PoolChanged { .. }
+            | Self::QueuedFetched { .. }
+            | Self::RunRequested(_)
+            | Self::EventIgnored { .. }
+            | Self::CommandRefused { .. }
+            | Self::TimersDue => None,
+        }
+    }
+}
+
+impl Answer {
+    fn run(&self) -> Option<RunKey> {
+        match self {
+            Self::Prepared { run, .. } | Self::PrepareFailed { run, .. } => Some(*run),
+            Self::Child { parent, .. } => Some(parent.run),
+            Self::Version { .. } | Self::Taken { .. } => None,
+        }
+    }
 }
 
 /// See [`Event::DagChanged`].

@@ -43,4 +43,6 @@ pub use run::{DataInterval, NewRun, QueuedRun, RunType, TriggeredBy};
 pub use state::{RunState, TaskState};
 pub use timetable::{CronExpression, Schedule, ScheduleCursor, Tick, Timetable};
 pub use trigger_rule::{TriggerRule, UpstreamCounts, Verdict, verdict};
-pub use world::{Reason, Snapshot, Stats, World, WorldConfig, admit, explain, explain_run, recover, step};
+pub use world::{
+    Reason, Snapshot, Stats, World, WorldConfig, admit, explain, explain_run, recover, recover_watched, step,
+};

@@ -22,6 +22,9 @@ pub struct RecoveryRows {
     pub runs: Vec<ActiveRunRow>,
     /// The first queued runs of each DAG, by (run_after, key), up to the fetch limit.
     pub queued: Vec<QueuedRun>,
+    /// Runs about which nothing is to be decided, each with the reason: a row of it can't be read, or a decision about
+    /// it panicked. Those in `runs` keep the slots that they hold.
+    pub aside: Vec<(RunKey, String)>,
 }
 
 #[derive(Debug, Clone)]

@@ -38,7 +38,7 @@ use timers::{Timer, Timers};
 
 pub use admit::admit;
 pub use explain::{Reason, explain, explain_run};
-pub use recover::recover;
+pub use recover::{recover, recover_watched};
 pub use snapshot::Snapshot;
 
 /// What bounds a world. Every limit has a default.
@@ -122,6 +122,8 @@ struct Shared {
     /// Runs that could not be read, with the reason. Nothing is decided about them.
     quarantined: FastMap<RunKey, String>,
     has_more: bool,
+    /// The run that is being decided about: who is to blame for a panic.
+    at_work: Option<RunKey>,
     stats: Stats,
 }
 
@@ -165,6 +167,7 @@ impl World {
             recovered: Vec::new(),
             quarantined: FastMap::default(),
             has_more: false,
+            at_work: None,
             stats: Stats::default(),
         };
         Self { runs: FastMap::default(), shared }
@@ -185,6 +188,11 @@ impl World {
         self.shared.quarantined.iter().map(|(run, reason)| (*run, reason.as_str()))
     }
 
+    /// After a panic: the run that was being decided about, if it was one.
+    pub fn at_work(&self) -> Option<RunKey> {
+        self.shared.at_work
+    }
+
     pub fn stats(&self) -> Stats {
         self.shared.stats
     }
@@ -198,7 +206,9 @@ impl World {
 /// Takes one event. What follows from it without anything outside goes to its fixpoint here.
 pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
     let now = to_micros(now);
+    world.shared.at_work = event.run();
     match event {
+        Event::CommandRefused { command, reason } => plan.settle_command(Some(command), Err(reason)),
         Event::DagChanged(changed) => world.shared.change_dag(changed),
         Event::DagRemoved { dag } => world.shared.remove_dag(&dag),
         Event::DagPaused { dag, is_paused, command } => world.shared.pause_dag(&dag, is_paused, command, plan),
@@ -221,6 +231,7 @@ pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
         Event::Answer(answer) => world.answer(answer, now, plan),
     }
     world.end_step(now, plan);
+    world.shared.at_work = None;
 }
 
 /// The database keeps microseconds, so memory does: an instant read back must equal the one decided on.
@@ -244,9 +255,16 @@ impl World {
             && let Some(timer) = self.shared.timers.pop_due(now)
         {
             match timer {
-                Timer::Retry(run, task_no) => self.retry_due(run, task_no, now, plan),
-                Timer::RunTimeout(run) => self.time_out_run(run, now, plan),
+                Timer::Retry(run, task_no) => {
+                    self.shared.at_work = Some(run);
+                    self.retry_due(run, task_no, now, plan);
+                }
+                Timer::RunTimeout(run) => {
+                    self.shared.at_work = Some(run);
+                    self.time_out_run(run, now, plan);
+                }
                 Timer::Dag(dag) => {
+                    self.shared.at_work = None;
                     self.shared.dag(dag).timer = None;
                     self.shared.stir(dag);
                 }
@@ -260,6 +278,7 @@ impl World {
         debug_assert!(self.shared.unsettled.is_empty(), "a step settles what it finishes");
         while let Some((run, state)) = self.shared.ended.pop_front() {
             for waiter in self.shared.waits.remove(&run).unwrap_or_default() {
+                self.shared.at_work = Some(waiter.run);
                 self.resume(waiter, run, Some(state), now, plan);
             }
             self.forget_if_over(run, plan);
@@ -285,7 +304,8 @@ impl World {
     }
 
     fn take_fetched(&mut self, dag: &DagId, after: Option<RunOrder>, runs: Vec<QueuedRun>, has_more: bool) {
-        let runs = runs.into_iter().filter(|run| !self.runs.contains_key(&run.key)).collect();
+        let is_known = |run: &RunKey| self.runs.contains_key(run) || self.is_quarantined(*run);
+        let runs = runs.into_iter().filter(|run| !is_known(&run.key)).collect();
         self.shared.take_fetched(dag, after, runs, has_more);
     }
 }

@@ -136,3 +136,25 @@ fn turn(world: &mut World, events: Vec<Event>) -> gridflow_core::SealedPlan {
     admit(world, now(), &mut plan);
     plan.seal()
 }
+
+#[test]
+fn a_run_that_is_set_aside_keeps_its_slots_and_refuses_commands_with_the_reason() {
+    let (_, mut rows) = rows("a : running");
+    let run = rows.runs[0].run.clone();
+    let other = gridflow_core::QueuedRun {
+        key: gridflow_core::RunKey(Uuid::from_u128(77)),
+        run_id: "other".parse().expect("valid"),
+        ..run.clone()
+    };
+    rows.pools[0].slots = Some(1);
+    rows.aside = vec![(run.key, "it panicked".into())];
+    rows.queued = vec![other.clone()];
+    let (mut world, _) = recover(rows, WorldConfig::default(), now());
+    let command = gridflow_core::CommandId(Uuid::from_u128(5));
+    let plan = turn(&mut world, vec![Event::CancelRun { run: run.key, command: Some(command) }]);
+    let refusal = "the run is set aside until the scheduler is started again: it panicked";
+    assert_eq!(plan.writes().commands, [(command, Err(refusal.to_owned()))]);
+    assert_eq!(plan.writes().runs.iter().map(|row| row.key).collect::<Vec<_>>(), [other.key]);
+    assert_eq!(plan.writes().attempts, [], "the pool's only slot is taken");
+    assert_eq!(explain_run(&world, run.key), [Reason::Quarantined("it panicked".into())]);
+}

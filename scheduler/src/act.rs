@@ -75,7 +75,6 @@ async fn fetch_queued(
     let mut runs = gridflow_store::run::queued_after(&mut lead.reader, &dag, after, limit + 1).await?;
     let has_more = limit < runs.len() as u32;
     runs.truncate(limit as usize);
-    runs.retain(|run| !lead.shared.quarantine.holds(run.key));
     lead.pending.push_back(Event::QueuedFetched { dag, after, runs, has_more });
     Ok(())
 }

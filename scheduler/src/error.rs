@@ -1,6 +1,6 @@
 //! Why the scheduler, or one term of its leadership, ended.
 
-use gridflow_core::RunKey;
+use crate::quarantine::Culprit;
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -9,9 +9,9 @@ pub enum Error {
     Store(#[from] gridflow_store::Error),
     #[error("using the local executor")]
     Executor(#[from] gridflow_executor::local::Error),
-    /// A bug: the event is left out and its run set aside, and the term begins anew.
-    #[error("a decision panicked{}: {message}", of_run(*run))]
-    Panicked { run: Option<RunKey>, message: String },
+    /// A bug: what it was about is set aside, and the term begins anew.
+    #[error("a decision panicked: {message}")]
+    Panicked { about: Vec<Culprit>, message: String },
     #[error(
         "the database went back in time: commands on this node were started by turn {outside}, but the database ends \
          with turn {inside}; nothing is launched, because what happened in between is lost \
@@ -27,8 +27,4 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-}
-
-fn of_run(run: Option<RunKey>) -> String {
-    run.map(|run| format!(" about run {run}")).unwrap_or_default()
 }

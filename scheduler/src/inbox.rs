@@ -10,6 +10,7 @@ use gridflow_store::{
 use crate::{
     Error,
     lead::Lead,
+    quarantine::Culprit,
     trigger::{Decision, Subject, decide},
     turn::Input,
 };
@@ -43,7 +44,8 @@ async fn decide_events(lead: &mut Lead, input: &mut Input) -> Result<bool, Error
     if !is_full {
         lead.dags_with_events.clear();
     }
-    for event in events {
+    let decided_before = input.events.len();
+    for event in events.into_iter().filter(|event| !lead.shared.quarantine.holds(&Culprit::Event(event.id))) {
         let subject = lead
             .current(&event.trigger.dag)
             .map(|(_, dag)| Subject { dag, is_paused: lead.world.is_paused(&event.trigger.dag) });
@@ -52,12 +54,13 @@ async fn decide_events(lead: &mut Lead, input: &mut Input) -> Result<bool, Error
             Decision::Keep => {}
         }
     }
-    Ok(is_full)
+    // Those that are set aside stay; a turn that decides none of the others would never come to an end of them.
+    Ok(is_full && decided_before < input.events.len())
 }
 
 async fn open(lead: &mut Lead, letter: Letter, input: &mut Input) -> Result<(), Error> {
     match letter.item {
-        Item::RunQueued(run) if lead.shared.quarantine.holds(run.key) => {}
+        Item::RunQueued(run) if lead.world.is_quarantined(run.key) => {}
         Item::RunQueued(run) => input.events.push(Event::RunQueued(run)),
         Item::Command(command) => input.events.extend(asked(lead, command).await?),
         Item::EventsReceived { dag } => _ = lead.dags_with_events.insert(dag),
@@ -71,12 +74,16 @@ async fn open(lead: &mut Lead, letter: Letter, input: &mut Input) -> Result<(), 
 
 async fn asked(lead: &mut Lead, command: Command) -> Result<Vec<Event>, Error> {
     let id = Some(command.id);
+    if let Some(reason) = lead.shared.quarantine.reason(&Culprit::Command(command.id)) {
+        return Ok(vec![Event::CommandRefused { command: command.id, reason }]);
+    }
     tracing::info!(command = %command.id, actor = %command.actor, "asked for {:?}", command.request);
     Ok(match command.request {
         Request::PauseDag { dag, is_paused } => vec![Event::DagPaused { dag, is_paused, command: id }],
         Request::CancelRun { run } => {
             // The core may not hold a queued run in memory; telling it twice is harmless.
             let queued: Option<QueuedRun> = gridflow_store::run::get_queued(&mut lead.reader, run).await?;
+            let queued = queued.filter(|run| !lead.world.is_quarantined(run.key));
             queued.map(Event::RunQueued).into_iter().chain([Event::CancelRun { run, command: id }]).collect()
         }
     })

@@ -214,7 +214,7 @@ impl Lead {
         }
         match report {
             // Not to be acknowledged: what it left is still wanted when the run is taken up again.
-            Report::Started { run, .. } | Report::Finished { run, .. } if self.shared.quarantine.holds(run) => {}
+            Report::Started { run, .. } | Report::Finished { run, .. } if self.world.is_quarantined(run) => {}
             Report::Synced { turn_max, .. } => return self.host_synced(turn_max).await,
             Report::Started { attempt, run, pid, at } => {
                 self.unmentioned.remove(&attempt);
@@ -237,6 +237,9 @@ impl Lead {
         let at = Utc::now();
         let mut cancels = Vec::new();
         for (attempt, Unmentioned { run, life }) in std::mem::take(&mut self.unmentioned) {
+            if self.world.is_quarantined(run) {
+                continue;
+            }
             match life {
                 // The cancel takes the claim, so whatever the truth is, it is reported, once.
                 Life::ThisBoot => cancels.push((run, attempt)),

@@ -25,8 +25,12 @@ pub(crate) async fn keep_leading(shared: Arc<Shared>, shutdown: CancellationToke
             Ok(()) => pause = PAUSE_MIN,
             Err(error @ (Error::DatabaseBehind { .. } | Error::StateDir { .. })) => return Err(error),
             Err(error) => {
-                if let Error::Panicked { run: Some(run), message } = &error {
-                    shared.quarantine.set_aside(*run, format!("a decision about it panicked: {message}"));
+                if let Error::Panicked { about, message } = &error {
+                    let reason = format!("a decision about it panicked: {message}");
+                    let news =
+                        about.iter().filter(|culprit| shared.quarantine.set_aside((*culprit).clone(), reason.clone()));
+                    // What panicked is out of the way: there is nothing to wait for.
+                    pause = if 0 < news.count() { PAUSE_MIN } else { pause };
                 }
                 tracing::warn!("leadership ended, everything is read again: {}", chain(&error));
                 let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;

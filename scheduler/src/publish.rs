@@ -16,6 +16,7 @@ use crate::{
     Error,
     bundle::{BundleChange, ImportError, LoadedDag, Published, Snapshot},
     lead::Lead,
+    quarantine::Culprit,
 };
 
 pub(crate) type ImportErrors = BTreeMap<Arc<str>, ImportError>;
@@ -36,6 +37,9 @@ pub(crate) async fn publish(lead: &mut Lead, snapshot: &Snapshot) -> Result<(), 
         let live = Published { file: Arc::clone(&loaded.path), hash: loaded.hash() };
         lead.published.insert(published.dag.clone(), live);
         lead.versions.set_current(published.version, Arc::clone(&loaded.compiled));
+        if lead.shared.quarantine.holds(&Culprit::Dag(published.dag.clone())) {
+            continue;
+        }
         lead.current.insert(published.dag.clone(), published.version);
         // Events may have waited for a DAG that was broken or gone.
         lead.dags_with_events.insert(published.dag);

@@ -2,19 +2,20 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use chrono::Utc;
 use gridflow_core::{
-    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, RecoveryRows, RunKey, World,
-    WorldConfig, recover,
+    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, Plan, RecoveryRows, RunKey, World,
+    WorldConfig, recover_watched,
 };
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local::{LocalExecutor, boot_identity};
 use gridflow_failpoint::{Point, reach};
 use gridflow_store::{
-    Leader, Reader, dag, dag_version,
+    Inconsistency, Leader, Reader, dag, dag_version,
     node::{self, Node},
     recovery, run, xcom,
 };
@@ -24,6 +25,8 @@ use crate::{
     bundle::{FileState, LoadedDag, Published, Snapshot},
     lead::{Lead, Life, Unmentioned},
     memory::RunMemory,
+    quarantine::Culprit,
+    turn::panic_text,
     version::{VersionCache, compile},
 };
 
@@ -32,14 +35,9 @@ type Definitions = HashMap<DagVersionId, Result<Arc<Dag>, String>>;
 
 /// Reads everything that is unfinished and connects to this node's host.
 pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<Lead, Error> {
-    let mut rows = recovery::read(&mut leader, recovery::Limits::default()).await?;
-    rows.runs.retain(|row| !shared.quarantine.holds(row.run.key));
-    rows.queued.retain(|run| !shared.quarantine.holds(run.key));
+    let rows = recovery::read(&mut leader, recovery::Limits::default()).await?;
     reach(Point::RecoveryRead);
     let mut reader = shared.database.reader().await?;
-    for (run, wrong) in &rows.quarantined {
-        tracing::error!(dag_run.key = %run, "a run is set aside, because a row of it can't be read: {wrong}");
-    }
     for wrong in &rows.unreadable {
         tracing::error!("a row is left out: {wrong}");
     }
@@ -76,7 +74,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
         }
     }
     let current = |dag: &recovery::Dag| {
-        let version = dag.current?;
+        let version = dag.current.filter(|_| !shared.quarantine.holds(&Culprit::Dag(dag.dag.clone())))?;
         Some((version, definitions.get(&version)?.clone().ok()?))
     };
     let dags_with_events = rows.dags.iter().map(|dag| dag.dag.clone()).filter(|_| !rows.events.is_empty()).collect();
@@ -92,6 +90,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
         pools: rows.pools,
         runs: rows.runs,
         queued: rows.queued,
+        aside: aside(shared, &rows.quarantined),
     };
     let config = WorldConfig {
         parallelism: shared.config.parallelism,
@@ -99,9 +98,8 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
         losses_max: shared.config.losses_max,
         ..WorldConfig::default()
     };
-    let (world, recovered): (World, _) = recover(core_rows, config, Utc::now());
-    let aside: Vec<(RunKey, String)> =
-        world.quarantined().map(|(run, reason)| (run, reason.to_owned())).chain(shared.quarantine.all()).collect();
+    let (world, recovered) = recover_guarded(core_rows, config)?;
+    let aside: Vec<(RunKey, String)> = world.quarantined().map(|(run, reason)| (run, reason.to_owned())).collect();
     for (run, reason) in &aside {
         tracing::error!(dag_run.key = %run, "a run is set aside: {reason}");
     }
@@ -118,11 +116,28 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     lead.queued_turns = queued_turns;
     lead.dags_with_events = dags_with_events;
     for row in rows.dags {
-        if let Some(version) = row.current {
+        if let Some(version) = row.current
+            && !shared.quarantine.holds(&Culprit::Dag(row.dag.clone()))
+        {
             lead.current.insert(row.dag, version);
         }
     }
     Ok(lead)
+}
+
+/// Runs that must be left as they are: a decision about them panicked, or a row of them can't be read.
+fn aside(shared: &Shared, unreadable: &[(RunKey, Inconsistency)]) -> Vec<(RunKey, String)> {
+    let unreadable = unreadable.iter().map(|(run, wrong)| (*run, format!("a row of it can't be read: {wrong}")));
+    shared.quarantine.runs().into_iter().chain(unreadable).collect()
+}
+
+/// A run that makes recovery panic must not keep the others from being recovered: the next term knows it.
+fn recover_guarded(rows: RecoveryRows, config: WorldConfig) -> Result<(World, Plan), Error> {
+    let mut at_work = None;
+    catch_unwind(AssertUnwindSafe(|| recover_watched(rows, config, Utc::now(), &mut at_work))).map_err(|panic| {
+        let about = at_work.map(Culprit::Run).into_iter().collect();
+        Error::Panicked { about, message: panic_text(&*panic) }
+    })
 }
 
 /// The finished runs that count towards failures in a row, of DAGs that limit those.

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::Utc;
-use gridflow_core::{Answer, Event, InboxId, Plan, RunKey, Timestamp, admit, step};
+use gridflow_core::{Event, InboxId, Plan, Timestamp, World, admit, step};
 use gridflow_failpoint::{Point, check, check_about};
 
-use crate::{Error, act, answer, lead::Lead};
+use crate::{Error, act, answer, lead::Lead, quarantine::Suspects};
 
 /// What a turn takes in.
 #[derive(Debug, Default)]
@@ -62,15 +62,15 @@ async fn settle(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(), 
     }
 }
 
-/// A step whose panic ends the term, not the program, and names the run that caused it.
+/// A step whose panic ends the term, not the program, and names what it was about.
 fn guarded(lead: &mut Lead, plan: &mut Plan, event: Event, now: Timestamp) -> Result<(), Error> {
-    let run = run_of(&event);
+    let suspects = Suspects::of(&event);
     let world = &mut lead.world;
     catch_unwind(AssertUnwindSafe(|| {
         let _ = check_about(Point::Decision, || format!("{event:?}"));
         step(world, event, now, plan);
     }))
-    .map_err(|panic| Error::Panicked { run, message: panic_text(&*panic) })
+    .map_err(|panic| panicked(suspects, &lead.world, &*panic))
 }
 
 fn admit_guarded(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(), Error> {
@@ -79,7 +79,7 @@ fn admit_guarded(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(),
         let _ = check_about(Point::Decision, || "admission".to_owned());
         admit(world, now, plan);
     }))
-    .map_err(|panic| Error::Panicked { run: None, message: panic_text(&*panic) })
+    .map_err(|panic| panicked(Suspects::default(), &lead.world, &*panic))
 }
 
 /// Templates of later tasks read the output before the database could tell it.
@@ -91,29 +91,11 @@ fn remember_output(lead: &mut Lead, event: &Event) {
     }
 }
 
-fn run_of(event: &Event) -> Option<RunKey> {
-    match event {
-        Event::RunQueued(run) => Some(run.key),
-        Event::AttemptStarted { run, .. } | Event::AttemptFinished { run, .. } | Event::CancelRun { run, .. } => {
-            Some(*run)
-        }
-        Event::DagChanged(_)
-        | Event::DagRemoved { .. }
-        | Event::DagPaused { .. }
-        | Event::PoolChanged { .. }
-        | Event::QueuedFetched { .. }
-        | Event::RunRequested(_)
-        | Event::EventIgnored { .. }
-        | Event::TimersDue => None,
-        Event::Answer(answer) => match answer {
-            Answer::Prepared { run, .. } | Answer::PrepareFailed { run, .. } => Some(*run),
-            Answer::Child { parent, .. } => Some(parent.run),
-            Answer::Version { .. } | Answer::Taken { .. } => None,
-        },
-    }
+fn panicked(suspects: Suspects, world: &World, panic: &(dyn std::any::Any + Send)) -> Error {
+    Error::Panicked { about: suspects.culprits(world), message: panic_text(panic) }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
 }

@@ -195,17 +195,26 @@ pub async fn newest_finished(
     rows.into_iter().map(|row| decode(row.dag_id, row.id, row.run_after, row.state)).collect()
 }
 
-/// Says why nothing is decided about some unfinished runs, for people to see. On an error the leader is poisoned.
+/// Says why nothing is decided about some unfinished runs, for people to see, and takes back what earlier leaders said
+/// of others. On an error the leader is poisoned.
 pub async fn explain(leader: &mut Leader, reasons: &[(RunKey, String)]) -> Result<(), Error> {
-    if reasons.is_empty() {
-        return Ok(());
-    }
+    let runs: Vec<_> = reasons.iter().map(|(run, _)| run.0).collect();
     let mut fenced = leader.begin().await?;
+    // Each half has an index of its own.
+    sqlx::query!(
+        "UPDATE dag_run SET reason = NULL
+         WHERE id IN (SELECT id FROM dag_run WHERE state = 'running' AND reason IS NOT NULL
+                      UNION ALL SELECT id FROM dag_run WHERE state = 'queued' AND reason IS NOT NULL)
+           AND id <> ALL($1)",
+        &runs,
+    )
+    .execute(&mut *fenced)
+    .await?;
     sqlx::query!(
         "UPDATE dag_run AS r SET reason = t.reason
          FROM unnest($1::uuid[], $2::text[]) AS t (id, reason)
          WHERE r.id = t.id AND r.state IN ('queued', 'running')",
-        &reasons.iter().map(|(run, _)| run.0).collect::<Vec<_>>(),
+        &runs,
         &reasons.iter().map(|(_, reason)| clean(reason).into_owned()).collect::<Vec<_>>(),
     )
     .execute(&mut *fenced)

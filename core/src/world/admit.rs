@@ -26,6 +26,7 @@ pub fn admit(world: &mut World, now: Timestamp, plan: &mut Plan) {
     world.resume_recovered(now, plan);
     world.admit_runs(now, plan);
     world.admit_task_instances(now, plan);
+    world.shared.at_work = None;
 }
 
 impl World {
@@ -77,6 +78,7 @@ impl World {
     /// Queues the picked instance, or parks it where its task's own limit is full.
     fn admit_one(&mut self, pick: Pick, now: Timestamp, plan: &mut Plan) {
         let shared = &mut self.shared;
+        shared.at_work = Some(pick.run);
         let run = self.runs.get_mut(&pick.run).expect("a run that ends withdraws its offers");
         let task_no = run.best_of(pick.lane).expect("a run offers what it has");
         run.unready(task_no, &mut shared.lanes);
@@ -111,6 +113,7 @@ impl World {
                 continue;
             };
             let (_, (_, run), task_no) = entry;
+            self.shared.at_work = Some(run);
             let run = self.runs.get_mut(&run).expect("a run that ends takes its parked instances with it");
             let max = run.dag.task(task_no).max_active_per_dag.expect("it parked at this limit");
             if limit.is_full(max) {

@@ -18,6 +18,10 @@ pub(super) enum Stop {
 
 impl World {
     pub(super) fn cancel_run(&mut self, key: RunKey, command: Option<CommandId>, now: Timestamp, plan: &mut Plan) {
+        if let Some(reason) = self.shared.quarantined.get(&key) {
+            let refusal = format!("the run is set aside until the scheduler is started again: {reason}");
+            return plan.settle_command(command, Err(refusal));
+        }
         let outcome = match self.runs.get_mut(&key) {
             Some(run) if run.state.is_finished() => Err(format!("the run is already {}", run.state.as_str())),
             Some(run) => {

@@ -123,6 +123,7 @@ impl World {
         for recovered in std::mem::take(&mut self.shared.recovered) {
             match recovered {
                 Recovered::Awaited { waiter, run, state } => {
+                    self.shared.at_work = Some(waiter.run);
                     self.resume(waiter, run, state, now, plan);
                     self.end_step(now, plan);
                 }

@@ -24,8 +24,18 @@ use super::{
 /// Rebuilds a world. The plan writes nothing; its actions repeat what the last leader may not have
 /// done: launch what is queued for this node and boot, cancel what is canceling.
 /// What has fallen due meanwhile is decided by the next [`crate::step`] and [`crate::admit`].
-pub fn recover(rows: RecoveryRows, config: WorldConfig, _now: Timestamp) -> (World, Plan) {
-    let RecoveryRows { dags, versions, pools, runs, queued } = rows;
+pub fn recover(rows: RecoveryRows, config: WorldConfig, now: Timestamp) -> (World, Plan) {
+    recover_watched(rows, config, now, &mut None)
+}
+
+/// [`recover`] for shells that outlive its panic: `at_work` then names the run that it was about.
+pub fn recover_watched(
+    rows: RecoveryRows,
+    config: WorldConfig,
+    _now: Timestamp,
+    at_work: &mut Option<RunKey>,
+) -> (World, Plan) {
+    let RecoveryRows { dags, versions, pools, runs, queued, aside } = rows;
     let mut world = World::new(config);
     let mut plan = Plan::default();
     for pool in pools {
@@ -36,6 +46,7 @@ pub fn recover(rows: RecoveryRows, config: WorldConfig, _now: Timestamp) -> (Wor
     for row in dags {
         world.shared.recover_dag(row);
     }
+    world.shared.quarantined.extend(aside);
     for row in runs {
         let version = row.run.version;
         let known = world.shared.versions.get(&version).map(|known| known.definition.clone());
@@ -51,16 +62,23 @@ pub fn recover(rows: RecoveryRows, config: WorldConfig, _now: Timestamp) -> (Wor
             (None, None) => Err(format!("its DAG version {version} is missing")),
         };
         let key = row.run.key;
-        let recovered = definition.and_then(|(dag, routes)| world.shared.recover_run(row, dag, routes, &mut plan));
-        match recovered {
-            Ok(run) => {
+        *at_work = Some(key);
+        let set_aside = world.shared.quarantined.get(&key).cloned().map_or(Ok(()), Err);
+        let sound = definition.clone().and_then(|(dag, _)| set_aside.and_then(|()| check_rows(&row, &dag)));
+        match (definition, sound) {
+            (Ok((dag, routes)), Ok(())) => {
+                let run = world.shared.recover_run(row, dag, routes, &mut plan);
                 world.runs.insert(key, run);
             }
-            Err(reason) => {
-                world.shared.quarantined.insert(key, reason);
+            (definition, sound) => {
+                world.shared.hold_slots(&row, definition.ok().map(|(_, routes)| routes));
+                if let Err(reason) = sound {
+                    world.shared.quarantined.insert(key, reason);
+                }
             }
         }
     }
+    *at_work = None;
     world.shared.recover_queued(queued, counts);
     (world, plan)
 }
@@ -83,9 +101,29 @@ impl Shared {
         self.stir(ix);
     }
 
+    /// What a run that is set aside holds: it runs, and its commands do.
+    fn hold_slots(&mut self, row: &ActiveRunRow, routes: Option<Arc<Routes>>) {
+        if row.state == RunState::Running {
+            let ix = self.dag_ix(&row.run.dag);
+            *self.dag(ix).running_of(row.run.run_type) += 1;
+        }
+        for attempt in &row.open_attempts {
+            let task = attempt.key.task_no.0 as usize;
+            self.open_attempts += 1;
+            if let Some(lane) = routes.as_ref().and_then(|routes| routes.lanes.get(task)) {
+                self.lanes.acquire(*lane);
+            }
+            if let Some(Some(limit)) = routes.as_ref().and_then(|routes| routes.limits.get(task)) {
+                self.limits[limit.0 as usize].active += 1;
+            }
+        }
+    }
+
     fn recover_queued(&mut self, queued: Vec<QueuedRun>, counts: Vec<(crate::DagId, u64)>) {
         for run in queued {
-            self.queue_run(run);
+            if !self.quarantined.contains_key(&run.key) {
+                self.queue_run(run);
+            }
         }
         for (dag, count) in counts {
             let ix = self.dag_ix(&dag);
@@ -103,8 +141,7 @@ impl Shared {
         dag: Arc<Dag>,
         routes: Arc<Routes>,
         plan: &mut Plan,
-    ) -> Result<Box<ActiveRun>, String> {
-        check_rows(&row, &dag)?;
+    ) -> Box<ActiveRun> {
         let ActiveRunRow { run: queued, state, started_at, ended_at, reason, task_instances, open_attempts } = row;
         let dag_ix = self.dag_ix(&queued.dag);
         let tis = dag.tasks().map(|(_, task)| TaskInstance::new(task.retries, task.upstream.len() as u32)).collect();
@@ -136,7 +173,7 @@ impl Shared {
         for row in task_instances {
             run.recover_ti(row, self);
         }
-        Ok(run)
+        run
     }
 }
 

@@ -29,6 +29,7 @@ impl World {
             if self.is_budget_spent(plan) {
                 return Progress::BudgetSpent;
             }
+            self.shared.at_work = Some(key.1);
             let version = self.shared.dag(ix).queue_of(run_type)[&key].version;
             match self.shared.versions.get(&version) {
                 None => {

@@ -237,6 +237,7 @@ pub fn rows_of(dag: &Arc<Dag>, states: &[TaskState]) -> RecoveryRows {
         pools: vec![PoolRow { pool: PoolName::default_pool(), slots: Some(128) }],
         runs: vec![run],
         queued: vec![],
+        aside: vec![],
     }
 }
 
