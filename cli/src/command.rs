@@ -3,6 +3,7 @@
 mod completions;
 mod dags;
 mod db;
+mod down;
 mod explain;
 mod host;
 mod operator;
@@ -43,6 +44,8 @@ pub enum Command {
     Standalone(standalone::Args),
     /// Run the scheduler on a PostgreSQL of yours
     Scheduler(scheduler::Args),
+    /// Stop what runs in a state directory, and its tasks; the next start goes on
+    Down(down::Args),
     /// Run one DAG file here and now, without server or database
     Run(run::Args),
     /// Check, list and show DAGs
@@ -63,8 +66,7 @@ pub enum Command {
     Completions(completions::Args),
     /// Print the version
     Version(version::Args),
-    /// Parent of a node's local processes (started by the scheduler)
-    #[command(hide = true)]
+    /// Run the parent of this machine's tasks, as a service of its own
     Host(host::Args),
     /// Carry out one operator (started by the scheduler)
     #[command(hide = true)]
@@ -75,6 +77,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Standalone(args) => standalone::run(&args),
         Command::Scheduler(args) => scheduler::run(&args),
+        Command::Down(args) => down::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Dags(command) => dags::run(&command),
         Command::Runs(command) => runs::run(&command),

@@ -1,18 +1,20 @@
 //! The `gridflow` program: commands, configuration, wiring.
 //!
 //! The only crate that knows all others, and it holds no rule of theirs.
-//! `main` starts no runtime and no thread: a command that needs the process host forks it off first.
+//! `main` starts no runtime and no thread: as the first process of a container, a role forks before anything else.
 
 mod client;
 mod command;
 mod config;
 mod failure;
+mod init;
 mod output;
 mod postgres;
 mod progress;
 mod role;
 mod state_dir;
 mod telemetry;
+mod worker;
 mod yaml;
 
 use std::process::ExitCode;

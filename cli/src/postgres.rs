@@ -21,6 +21,12 @@ pub use server::Server;
 
 use crate::{failure::Result, state_dir::StateDir};
 
+/// Stops a server that a `standalone` which was killed left behind. `false` if none runs. The caller holds the state
+/// directory's lock.
+pub fn stop_left_behind(state_dir: &StateDir) -> Result<bool> {
+    server::stop_left_behind(&place::data(state_dir.path()))
+}
+
 /// Starts the private server of this state directory, or takes over the one that still runs.
 /// Blocks until it accepts connections. The caller holds the state directory's lock.
 pub fn start(state_dir: &StateDir) -> Result<Server> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
     process,
 };
@@ -77,6 +78,11 @@ pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// How a host is started, but for the state directory.
+pub fn host_command() -> Result<Vec<OsString>> {
+    Ok(vec![process_image()?.into(), "host".into()])
 }
 
 /// The program that is started again as host and operator.

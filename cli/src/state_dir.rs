@@ -71,6 +71,16 @@ impl StateDir {
         &self.0
     }
 
+    #[cfg(test)]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Held by a program that wants the folder for itself.
+    pub fn lock_path(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
     pub fn token_path(&self) -> PathBuf {
         self.0.join("api-token")
     }
@@ -90,7 +100,7 @@ impl StateDir {
 
     /// Takes the folder for this process alone.
     pub fn lock(&self) -> Result<Lock> {
-        let path = self.0.join("lock");
+        let path = self.lock_path();
         let failed = |error: &(dyn std::error::Error + 'static)| {
             Failure::ours(format!("cannot lock `{}`", path.display())).because(error)
         };
@@ -116,9 +126,9 @@ impl StateDir {
         let mut text = String::new();
         let _ = file.read_to_string(&mut text);
         let pid = text.trim();
-        Failure::user(format!("another gridflow (pid {pid}) already uses `{}`", self.0.display())).help(format!(
-            "stop it with `kill {pid}`, or give this one a folder of its own with `--state-dir DIR` and `--port N`"
-        ))
+        Failure::user(format!("another gridflow (pid {pid}) already uses `{}`", self.0.display())).help(
+            "stop it with `gridflow down`, or give this one a folder of its own with `--state-dir DIR` and `--port N`",
+        )
     }
 
     /// The API's bearer token; made on first use, readable by the owner alone.

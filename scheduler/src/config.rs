@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use gridflow_executor::local::HostStart;
+
 /// Settings of the scheduler; every one has a default but the folders.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -11,6 +13,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The program that is started as host and as `operator`: normally the running one.
     pub program: PathBuf,
+    pub host_start: HostStart,
     /// Attempts of all DAGs at the same time (Airflow's `parallelism`).
     pub parallelism: u32,
     /// Retries after losses of infrastructure, apart from the user's `retries`.
@@ -27,6 +30,7 @@ impl Config {
             dags,
             state_dir,
             program,
+            host_start: HostStart::WhenMissing,
             parallelism: 32,
             losses_max: 3,
             environment: BTreeMap::new(),

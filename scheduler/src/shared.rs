@@ -40,6 +40,7 @@ impl Shared {
     pub fn executor_config(&self) -> local::Config {
         let host_command = vec![self.config.program.clone().into_os_string(), "host".into()];
         let mut config = local::Config::new(self.config.state_dir.clone(), host_command, self.installation, self.node);
+        config.host_start = self.config.host_start;
         config.environment = self.config.environment.clone();
         config
     }

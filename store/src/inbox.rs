@@ -8,6 +8,7 @@ use crate::{
     Error, Inconsistency, Timestamp,
     command::{self, Command},
     decode::Row,
+    error::expect_rows,
     pool,
     run::QueuedRow,
 };
@@ -69,12 +70,16 @@ pub(crate) async fn tell_of_events(conn: &mut PgConnection, dag: &DagId, at: Tim
     Ok(())
 }
 
-/// The rows that a turn dealt with, each once.
-pub(crate) fn consumed_ids(consumed: &[InboxId]) -> Vec<i64> {
+/// Deletes what a turn dealt with.
+pub(crate) async fn delete(conn: &mut PgConnection, consumed: &[InboxId]) -> Result<(), Error> {
+    if consumed.is_empty() {
+        return Ok(());
+    }
     let mut ids: Vec<i64> = consumed.iter().map(|id| id.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    ids
+    let done = sqlx::query!("DELETE FROM inbox WHERE id = ANY($1)", &ids).execute(conn).await?;
+    expect_rows("inbox", ids.len(), done.rows_affected())
 }
 
 struct LetterRow {

@@ -18,6 +18,7 @@ use std::{
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+pub(crate) use commit::Stamp;
 pub use takeover::{Candidate, Election};
 pub(crate) use takeover::{LOCK_CLASS, LOCK_OBJECT};
 

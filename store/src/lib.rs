@@ -35,7 +35,6 @@ mod task_instance;
 mod tests;
 mod text;
 pub mod transition_log;
-mod turn_row;
 pub mod xcom;
 
 pub use database::{Database, Durability, Options, Reader, connect};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Settings, settings_of_environment},
     failure::{Failure, Result, say},
-    output, postgres, role,
+    init, output, postgres, role,
     state_dir::{StateDir, StateDirArgs},
     telemetry::{self, LogArgs},
 };
@@ -29,8 +29,8 @@ Examples:
   GRIDFLOW__DATABASE__URL=postgres://… gridflow standalone --dags dags/    with a database of yours
 
 The first line on stdout is the address of the API, once it answers. Ctrl-C or SIGTERM stops the
-program; tasks that run go on, and the next start collects their results. To end them as well,
-cancel their runs first: `gridflow runs cancel DAG RUN`.";
+program; tasks that run go on, and the next start collects their results. `gridflow down` ends
+them as well, and the next start tries them again; `gridflow runs cancel DAG RUN` ends a run.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -68,11 +68,14 @@ struct Setup {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    let state_dir = args.state_dir.locate()?;
+    state_dir.create()?;
+    if let Some(code) = init::host_of_container(&state_dir)? {
+        return Ok(code);
+    }
     telemetry::start(&args.log)?;
     let settings = settings_of_environment()?;
     let dags = role::dag_folder(&args.dags)?;
-    let state_dir = args.state_dir.locate()?;
-    state_dir.create()?;
     let _lock = state_dir.lock()?;
     let setup = Setup {
         address: SocketAddr::new(args.host, args.port),

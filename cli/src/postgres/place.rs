@@ -29,6 +29,11 @@ pub struct Place {
     pub log: PathBuf,
 }
 
+/// PostgreSQL's data directory; other folders are beside it.
+pub fn data(state_dir: &Path) -> PathBuf {
+    state_dir.join("postgresql/data")
+}
+
 impl Place {
     /// Names the folders, and makes those that are needed before the first start.
     pub fn prepare(state_dir: &Path, user: &RunUser) -> Result<Self> {
@@ -39,7 +44,7 @@ impl Place {
         user.own(&root)?;
         user.must_reach(&root)?;
         let sockets = socket_folder(&root, user)?;
-        Ok(Self { data: root.join("data"), draft: root.join("data.new"), sockets, log: root.join("log") })
+        Ok(Self { data: data(state_dir), draft: root.join("data.new"), sockets, log: root.join("log") })
     }
 
     /// The major version that wrote the data; nothing before the first start.

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
@@ -240,16 +241,35 @@ fn stopped_within(shared: &Shared, pause: Duration) -> bool {
     *stop
 }
 
+/// `false` if no server of that data directory runs.
+pub fn stop_left_behind(data: &Path) -> Result<bool> {
+    let Some(running) = pid_file::running(data) else { return Ok(false) };
+    let mut process = Process::Adopted(running.pid);
+    interrupt(&mut process);
+    if process.is_alive() {
+        return Err(Failure::ours(format!("PostgreSQL (pid {}) does not come to an end", running.pid))
+            .help(format!("its log lies beside `{}`", data.display())));
+    }
+    Ok(true)
+}
+
 /// SIGINT is PostgreSQL's fast shutdown: open transactions roll back, then a checkpoint.
 fn shut_down(mut process: Process, place: &Place) {
-    if !process.is_alive() {
-        return;
+    interrupt(&mut process);
+    if process.is_alive() {
+        say(format!("PostgreSQL (pid {}) is still stopping; its log is `{}`", process.pid(), place.log.display()));
     }
-    let _ = signal::kill(process.pid(), Signal::SIGINT);
-    let deadline = Instant::now() + STOPPED_WITHIN;
+}
+
+/// Waits for the end, if that does not take too long.
+fn interrupt(process: &mut Process) {
+    let mut deadline = None;
     while process.is_alive() {
+        let deadline = *deadline.get_or_insert_with(|| {
+            let _ = signal::kill(process.pid(), Signal::SIGINT);
+            Instant::now() + STOPPED_WITHIN
+        });
         if deadline < Instant::now() {
-            say(format!("PostgreSQL (pid {}) is still stopping; its log is `{}`", process.pid(), place.log.display()));
             return;
         }
         thread::sleep(LOOK_EVERY);

@@ -3,10 +3,12 @@
 use crate::program::{gridflow, run};
 
 /// Every command that people call.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "",
     "standalone",
     "scheduler",
+    "down",
+    "host",
     "run",
     "dags",
     "dags list",

@@ -29,7 +29,7 @@ mod staging;
 mod wire;
 
 pub use boot::boot_identity;
-pub use client::{Config, Error, Handle, LocalExecutor, upgrade_host};
+pub use client::{Config, Error, Handle, HostStart, LocalExecutor, Stopping, stop_host, upgrade_host};
 pub use launch::Launch;
 pub use layout::log_path;
 pub use report::Report;

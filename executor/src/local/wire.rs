@@ -8,8 +8,8 @@
 //! after a reconnect.
 //!
 //! **Versions.** Both sides name the oldest and the newest protocol they speak, and use the newest that both do; where
-//! there is none, the host refuses. `Hello`, `Welcome`, `Refused` and `Upgrade` are the same in every version, so any
-//! client can have any host replaced. Within a version, fields may be added if they have a default; whoever does not
+//! there is none, the host refuses. `Hello`, `Welcome`, `Refused`, `Upgrade`, `Stop` and `Stopping` are the same in
+//! every version, so any client can have any host replaced or stopped. Within a version, fields may be added if they have a default; whoever does not
 //! know one passes over it. A new message, or a field that must not be passed over, needs a new version, and is sent
 //! only where that was agreed upon.
 
@@ -43,6 +43,11 @@ pub(super) enum ToHost {
     /// Instead of `Hello`: the host replaces its own program and keeps its children. The connection ends either way,
     /// after `Refused` if the old program goes on.
     Upgrade(Upgrade),
+    /// With or without `Hello`: commands are ended and end lost, and then the host leaves.
+    Stop {
+        /// At most that long between SIGTERM and SIGKILL; without it, as long as each command may take.
+        grace_ms: Option<u64>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,6 +129,10 @@ pub(super) enum FromHost {
         reason: String,
         #[serde(default)]
         program: Option<ProgramFile>,
+    },
+    /// What `Stop` ends. The connection ends with the host.
+    Stopping {
+        commands: usize,
     },
     Record(Record),
     /// Everything unacknowledged was sent.

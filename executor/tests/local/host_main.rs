@@ -15,8 +15,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let handover = value_of("--handover").map(|fd| fd.to_str().and_then(|fd| fd.parse().ok()).expect("a number"));
-    match run(&HostConfig { state_dir: state_dir.into(), handover }) {
-        Ok(()) | Err(Error::AlreadyRuns { .. }) => ExitCode::SUCCESS,
+    let stays = std::env::args().any(|argument| argument == "--stay");
+    match run(&HostConfig { handover, stays, ..HostConfig::new(state_dir.into()) }) {
+        Ok(_) | Err(Error::AlreadyRuns { .. }) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}: {:?}", std::error::Error::source(&error));
             ExitCode::FAILURE

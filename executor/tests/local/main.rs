@@ -2,6 +2,7 @@
 
 mod commands;
 mod recovery;
+mod stop;
 mod support;
 mod upgrade;
 

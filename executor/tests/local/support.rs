@@ -84,6 +84,10 @@ impl Bench {
         String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
     }
 
+    pub fn host_log(&self) -> String {
+        std::fs::read_to_string(self.path("host.log")).unwrap_or_default()
+    }
+
     /// The process that holds the lock of the state directory.
     pub fn host_pid(&self) -> Option<i32> {
         let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(self.path("host.lock")).ok()?);

@@ -11,17 +11,23 @@ use crate::support::{Bench, PATIENCE, answer, eventually, lives, say, sh, tell, 
 use gridflow_core::{AttemptId, AttemptOutcome};
 use gridflow_executor::local::{Config, Error, upgrade_host};
 
+/// By another process: a program that a fork of ours has still open for writing can't be run ("text file busy").
+fn copied(from: &Path, to: &Path) -> PathBuf {
+    assert!(std::process::Command::new("cp").arg(from).arg(to).status().unwrap().success());
+    to.to_owned()
+}
+
 /// Another file of the same program, which is all that makes a build another one.
 fn another_build(bench: &Bench, name: &str) -> Config {
-    let path = bench.path(name);
-    std::fs::copy(&bench.config.host_command[0], &path).unwrap();
+    let path = copied(bench.config.host_command[0].as_ref(), &bench.path(name));
     Config { host_command: vec![path.into()], ..bench.config.clone() }
 }
 
 fn script(bench: &Bench, name: &str, text: &str) -> Config {
-    let path = bench.path(name);
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let draft = bench.path(&format!("{name}.draft"));
+    std::fs::write(&draft, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = copied(&draft, &bench.path(name));
     Config { host_command: vec![path.into()], ..bench.config.clone() }
 }
 

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 fn host(state_dir: PathBuf) -> ExitCode {
     match run(&HostConfig::new(state_dir)) {
-        Ok(()) | Err(Error::AlreadyRuns { .. }) => ExitCode::SUCCESS,
+        Ok(_) | Err(Error::AlreadyRuns { .. }) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}: {:?}", std::error::Error::source(&error));
             ExitCode::FAILURE

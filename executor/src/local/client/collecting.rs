@@ -34,7 +34,7 @@ impl Actor {
                 self.postponed.insert(attempt);
                 self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_PAUSE);
             }
-            FromHost::Welcome { .. } => {}
+            FromHost::Welcome { .. } | FromHost::Stopping { .. } => {}
             FromHost::Refused { reason, .. } => tracing::error!(%reason, "the host of local commands refuses to work"),
         }
     }

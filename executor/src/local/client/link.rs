@@ -15,7 +15,7 @@ use super::{
         program::ProgramFile,
         wire::{self, FromHost, Hello, PROTOCOL, PROTOCOL_OLDEST, ToHost},
     },
-    Config, Error, upgrade,
+    Config, Error, HostStart, upgrade,
 };
 
 /// A new host reads its records before it listens.
@@ -25,6 +25,7 @@ const START_AGAIN: Duration = Duration::from_millis(500);
 const CONNECT_PAUSE: Duration = Duration::from_millis(3);
 const READ_BYTES: usize = 64 << 10;
 
+#[derive(Debug)]
 pub(super) struct Link {
     stream: UnixStream,
     input: Vec<u8>,
@@ -79,19 +80,31 @@ pub(super) async fn connect_or_start(config: &Config) -> Result<Link, Error> {
 
 async fn meet(config: &Config) -> Result<Answer, Error> {
     let deadline = Instant::now() + START_TIME_MAX;
+    loop {
+        match greet(open_or_start(config).await?, config).await {
+            // A host that leaves just now takes its last clients with it.
+            Err(Error::Connection(_)) if Instant::now() < deadline => {}
+            other => return other,
+        }
+        sleep(CONNECT_PAUSE).await;
+    }
+}
+
+/// A connection on which nothing was said yet.
+pub(super) async fn open_or_start(config: &Config) -> Result<Link, Error> {
+    let deadline = Instant::now() + START_TIME_MAX;
     let mut start_at = Instant::now();
     loop {
-        match connect(&config.state_dir).await {
-            Ok(stream) => match greet(Link::new(stream), config).await {
-                // A host that leaves just now takes its last clients with it.
-                Err(Error::Connection(_)) if Instant::now() < deadline => {}
-                other => return other,
-            },
+        match Link::open(&config.state_dir).await {
+            Ok(link) => return Ok(link),
             Err(error) if is_absent(&error) => {
                 if deadline < Instant::now() {
-                    return Err(silent(config));
+                    return Err(match config.host_start {
+                        HostStart::WhenMissing => silent(config),
+                        HostStart::Never => Error::Missing { dir: config.state_dir.clone() },
+                    });
                 }
-                if start_at <= Instant::now() {
+                if config.host_start == HostStart::WhenMissing && start_at <= Instant::now() {
                     start_at = Instant::now() + START_AGAIN;
                     start(config).await?;
                 }
@@ -143,9 +156,9 @@ async fn greet(mut link: Link, config: &Config) -> Result<Answer, Error> {
             Ok(Answer::Refused { reason, program })
         }
         Ok(Ok(FromHost::Refused { reason, program })) => Ok(Answer::Refused { reason, program }),
-        Ok(Ok(FromHost::Record(_) | FromHost::Synced { .. } | FromHost::Postponed { .. })) => {
-            Err(Error::Connection(io::Error::new(io::ErrorKind::InvalidData, "the host did not greet")))
-        }
+        Ok(Ok(
+            FromHost::Stopping { .. } | FromHost::Record(_) | FromHost::Synced { .. } | FromHost::Postponed { .. },
+        )) => Err(Error::Connection(io::Error::new(io::ErrorKind::InvalidData, "the host did not greet"))),
         Ok(Err(error)) => Err(Error::Connection(error)),
         Err(_) => Err(silent(config)),
     }

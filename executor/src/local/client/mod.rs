@@ -4,7 +4,10 @@ mod actor;
 mod collecting;
 mod link;
 mod outcome;
+mod stop;
 mod upgrade;
+
+pub use stop::{Stopping, stop_host};
 
 use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, time::Duration};
 
@@ -23,6 +26,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Runs the host, which adds `--state-dir DIR`: `[gridflow, host]`.
     pub host_command: Vec<OsString>,
+    pub host_start: HostStart,
     pub installation: InstallationId,
     pub node: NodeId,
     /// The scheduler's own environment. Commands get `PATH` and a few others of it, never the rest.
@@ -38,6 +42,7 @@ impl Config {
         Self {
             state_dir,
             host_command,
+            host_start: HostStart::WhenMissing,
             installation,
             node,
             environment: BTreeMap::new(),
@@ -45,6 +50,14 @@ impl Config {
             host_linger: Duration::from_secs(5),
         }
     }
+}
+
+/// What a client does that finds no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostStart {
+    WhenMissing,
+    /// A service runs it: wait.
+    Never,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +72,11 @@ pub enum Error {
     Start(#[source] io::Error),
     #[error("the host of local commands does not answer; its log is `{}`{}", log.display(), tail_of(tail))]
     Silent { log: PathBuf, tail: String },
+    #[error(
+        "no host of local commands runs on `{}`, and its service has to start it: `gridflow host --stay`",
+        dir.display()
+    )]
+    Missing { dir: PathBuf },
     #[error("the host of local commands refuses to work for us: {reason}")]
     Refused { reason: String },
     /// The old program goes on.

@@ -49,6 +49,8 @@ pub(super) struct Attempts {
     pub(super) forgotten: BTreeSet<(i64, Slot)>,
     pub(super) turn_max: i64,
     pub(super) cgroups: Option<Cgroups>,
+    /// As the first process of a container: the program that is to run there.
+    pub(super) ward: Option<Ward>,
     spawner: Spawner,
 }
 
@@ -62,6 +64,13 @@ pub(super) struct Open {
     pub wake_at: Option<BootNs>,
     /// What orphans used that ended before their command.
     pub strays_used: Usage,
+}
+
+/// A child that is no attempt's: it gets our signals, and its end is ours.
+pub(super) struct Ward {
+    pub pid: i32,
+    /// As from `wait`, once it has ended.
+    pub status: Option<i32>,
 }
 
 /// How the end of a command is noticed.
@@ -107,6 +116,7 @@ impl Attempts {
             committed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             cgroups: Cgroups::find(),
+            ward: None,
             spawner: Spawner::new()?,
         })
     }

@@ -19,7 +19,8 @@ impl Attempts {
         };
         for pid in children {
             let is_command = self.leaders.get(&pid).is_some_and(|slot| self.runs(*slot));
-            if !is_command && !self.strays.contains_key(&pid) {
+            let is_ward = self.ward.as_ref().is_some_and(|ward| ward.pid == pid);
+            if !is_command && !is_ward && !self.strays.contains_key(&pid) {
                 let owner = self.owner_of(pid);
                 self.strays.insert(pid, owner);
             }

@@ -30,6 +30,8 @@ const PAUSE_MS_MIN: u64 = 5;
 const PAUSE_MS_MAX: u64 = 250;
 /// Other work gets its turn in between.
 const REAPED_AT_ONCE_MAX: usize = 256;
+/// How a command ended that had to go because we do.
+pub(super) const STOPPED: &str = "it was ended because Gridflow was stopped on its machine";
 
 impl Attempts {
     /// Collects every child that has exited. `true` if there may be more.
@@ -41,6 +43,12 @@ impl Attempts {
             && let Some(pid) = exited_child()
         {
             reaped += 1;
+            if self.ward.as_ref().is_some_and(|ward| ward.pid == pid) {
+                if let (Some((status, _)), Some(ward)) = (reap_child(pid), &mut self.ward) {
+                    ward.status = Some(status);
+                }
+                continue;
+            }
             // Looked at before the reaping: afterwards the pid says nothing any more.
             let command = self.leaders.get(&pid).copied().filter(|slot| self.runs(*slot));
             let stray = match (command, self.strays.remove(&pid)) {
@@ -98,6 +106,23 @@ impl Attempts {
         self.write(slot, &record);
         self.terminate_group(slot);
         self.wake(slot, now.plus_ms(record.grace_ms));
+    }
+
+    /// Ends everything that runs, `grace_ms` at most being the time between SIGTERM and SIGKILL. Says how many commands
+    /// that are.
+    pub(super) fn stop(&mut self, grace_ms: Option<u64>) -> usize {
+        let living: Vec<Slot> = self.open.iter().filter(|(_, open)| !open.is_gone()).map(|(slot, _)| *slot).collect();
+        for slot in &living {
+            self.ask_to_end(*slot, Asked::Stop);
+            // Also those that were being ended before.
+            if let (Some(ms), Some(open)) = (grace_ms, self.open.get_mut(slot)) {
+                let limit = BootNs::now().plus_ms(ms);
+                open.kill_at = Some(open.kill_at.map_or(limit, |at| at.min(limit)));
+                let wake_at = open.wake_at.map_or(limit, |at| at.min(limit));
+                self.wake(*slot, wake_at);
+            }
+        }
+        living.len()
     }
 
     pub(super) fn terminate_group(&self, slot: Slot) {
@@ -232,6 +257,8 @@ impl Attempts {
         let end = match open.record.asked {
             Some(Asked::Cancel) => End::Canceled,
             Some(Asked::Timeout) => End::TimedOut,
+            // Whatever it made of the signal, it may not have come to its end.
+            Some(Asked::Stop) => End::Lost { reason: STOPPED.into() },
             None => end,
         };
         let usage = sum(usage, open.strays_used);

@@ -12,9 +12,9 @@ use std::{
 
 use nix::{
     fcntl::Flock,
+    libc,
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        signal::Signal,
         signalfd::SignalFd,
     },
 };
@@ -25,7 +25,7 @@ use super::{
         program::ProgramFile,
         wire::{FromHost, Hello, PROTOCOL, PROTOCOL_OLDEST, ToHost, Upgrade},
     },
-    attempts::{Attempts, Launched},
+    attempts::{Attempts, Launched, Ward},
     clock::BootNs,
     connection::Connection,
     handover::{self, Handover},
@@ -59,6 +59,14 @@ pub(super) struct Identity<'a> {
     pub program: Option<ProgramFile>,
 }
 
+/// How this program begins its work.
+pub(super) struct Start<'a> {
+    pub handover: Option<&'a Handover>,
+    /// Stays also when nobody needs it.
+    pub stays: bool,
+    pub ward: Option<i32>,
+}
+
 struct Host<'a> {
     attempts: Attempts,
     clients: HashMap<u32, Connection>,
@@ -68,18 +76,23 @@ struct Host<'a> {
     linger_ms: u64,
     /// Since when nobody needs us.
     idle_since: Option<BootNs>,
+    /// No new commands, and the end after the last one.
     draining: bool,
+    /// Commands are being ended, too.
+    stopping: bool,
+    stays: bool,
     /// Who asked for another program, and which.
     upgrade: Option<(u32, Upgrade)>,
 }
 
-/// Returns when nobody has needed the host for long enough.
+/// Returns when nobody has needed the host for long enough, with the status of the ward if there was one.
 pub(super) fn run(
     attempts: Attempts,
     held: &Held<'_>,
     identity: &Identity<'_>,
-    handover: Option<&Handover>,
-) -> io::Result<()> {
+    start: Start<'_>,
+) -> io::Result<Option<i32>> {
+    let handover = start.handover;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(held.listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
     epoll.add(held.signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
@@ -97,8 +110,12 @@ pub(super) fn run(
         linger_ms: handover.map_or(LINGER_MS, |handover| handover.linger_ms),
         idle_since: None,
         draining: handover.is_some_and(|handover| handover.draining),
+        stopping: handover.is_some_and(|handover| handover.stopping),
+        stays: start.stays || handover.is_some_and(|handover| handover.stays),
         upgrade: None,
     };
+    let ward = start.ward.or(handover.and_then(|handover| handover.ward));
+    host.attempts.ward = ward.map(|pid| Ward { pid, status: None });
     // Children that ended before we listened, in case we replaced our own program.
     let mut more = host.attempts.reap();
     loop {
@@ -119,6 +136,7 @@ pub(super) fn run(
             }
         }
         more = host.attempts.reap();
+        host.follow_ward();
         for number in ready {
             host.read(number);
         }
@@ -130,7 +148,7 @@ pub(super) fn run(
             host.replace_program(number, &upgrade, held);
         }
         if host.may_leave() {
-            return Ok(());
+            return Ok(host.attempts.ward.and_then(|ward| ward.status));
         }
     }
 }
@@ -139,7 +157,7 @@ impl Host<'_> {
     fn timeout(&self) -> EpollTimeout {
         let now = BootNs::now();
         let timer = self.attempts.timers.first().map(|(at, _)| *at);
-        let leave = self.idle_since.map(|since| since.plus_ms(self.linger_ms));
+        let leave = self.idle_since.filter(|_| !self.stays).map(|since| since.plus_ms(self.linger_ms));
         let next = [timer, leave].into_iter().flatten().min();
         // An hour at most, for the sake of forgotten claims.
         let ms = next.map_or(3_600_000, |at| now.ms_until(at).min(3_600_000));
@@ -164,10 +182,35 @@ impl Host<'_> {
     fn read_signals(&mut self, signals: &SignalFd) {
         while let Ok(Some(signal)) = signals.read_signal() {
             // SIGCHLD only wakes us; every turn of the loop reaps. SIGHUP says that a terminal went, not ours.
-            if [Signal::SIGTERM as u32, Signal::SIGINT as u32].contains(&signal.ssi_signo) {
-                super::note(format_args!("asked to leave: no new commands, and the end after the last one"));
-                self.draining = true;
+            let number = signal.ssi_signo as i32;
+            let is_order = [libc::SIGTERM, libc::SIGINT].contains(&number);
+            let living_ward = self.attempts.ward.as_ref().filter(|ward| ward.status.is_none()).map(|ward| ward.pid);
+            if let Some(pid) = living_ward
+                && (is_order || number == libc::SIGHUP)
+            {
+                // SAFETY: our child, which nobody but us reaps.
+                unsafe { libc::kill(pid, number) };
             }
+            if is_order || (living_ward.is_some() && number == libc::SIGHUP) {
+                // Whoever asks twice does not want to wait.
+                self.stop(self.stopping.then_some(0));
+            }
+        }
+    }
+
+    /// Ends everything; the host leaves when nothing is left.
+    fn stop(&mut self, grace_ms: Option<u64>) -> usize {
+        let commands = self.attempts.stop(grace_ms);
+        super::note(format_args!("asked to leave: {commands} commands are ended, and no new ones are started"));
+        self.draining = true;
+        self.stopping = true;
+        commands
+    }
+
+    /// As the first process of a container: when its program ends, so does the container.
+    fn follow_ward(&mut self) {
+        if !self.stopping && self.attempts.ward.as_ref().is_some_and(|ward| ward.status.is_some()) {
+            self.stop(None);
         }
     }
 
@@ -206,6 +249,13 @@ impl Host<'_> {
         let message = match message {
             ToHost::Hello(hello) => return self.greet(number, &hello),
             ToHost::Upgrade(upgrade) => return self.upgrade = Some((number, upgrade)),
+            ToHost::Stop { grace_ms } => {
+                let commands = self.stop(grace_ms);
+                if let Some(client) = self.clients.get_mut(&number) {
+                    client.send(&FromHost::Stopping { commands });
+                }
+                return;
+            }
             other => other,
         };
         let Some(client) = self.clients.get_mut(&number) else { return };
@@ -214,7 +264,7 @@ impl Host<'_> {
             return;
         }
         match message {
-            ToHost::Hello(_) | ToHost::Upgrade(_) => {}
+            ToHost::Hello(_) | ToHost::Upgrade(_) | ToHost::Stop { .. } => {}
             ToHost::Launch(command) if self.draining => {
                 let reason = "the host was asked to leave".into();
                 client.send(&FromHost::Postponed { attempt: command.attempt, reason });
@@ -284,6 +334,9 @@ impl Host<'_> {
             records: handover::number(records),
             linger_ms: self.linger_ms,
             draining: self.draining,
+            stopping: self.stopping,
+            stays: self.stays,
+            ward: self.attempts.ward.as_ref().map(|ward| ward.pid),
             underway,
             strays,
         };
@@ -321,6 +374,10 @@ impl Host<'_> {
 
     /// Tells every client what changed, and new clients what they have missed.
     fn publish(&mut self) {
+        // What we end is told by the next host: a scheduler that heard of it now would try again here, in vain.
+        if self.stopping {
+            return;
+        }
         let changed = std::mem::take(&mut self.attempts.changed);
         for client in self.clients.values_mut().filter(|client| client.greeted) {
             for record in changed.iter().filter_map(|slot| self.attempts.shown(*slot)) {
@@ -369,12 +426,13 @@ impl Host<'_> {
         if let Err(error) = self.attempts.drop_old_claims() {
             super::note(format_args!("cannot drop old claims: {error}"));
         }
-        if !self.attempts.is_idle() || (!self.clients.is_empty() && !self.draining) {
+        let has_ward = self.attempts.ward.as_ref().is_some_and(|ward| ward.status.is_none());
+        if has_ward || !self.attempts.is_idle() || (!self.clients.is_empty() && !self.draining) {
             self.idle_since = None;
             return false;
         }
         let now = BootNs::now();
         let since = *self.idle_since.get_or_insert(now);
-        self.draining || since.plus_ms(self.linger_ms) <= now
+        self.draining || (!self.stays && since.plus_ms(self.linger_ms) <= now)
     }
 }

@@ -48,6 +48,13 @@ pub(super) struct Handover {
     pub records: RawFd,
     pub linger_ms: u64,
     pub draining: bool,
+    #[serde(default)]
+    pub stopping: bool,
+    #[serde(default)]
+    pub stays: bool,
+    /// The pid of a [ward](super::attempts::Ward).
+    #[serde(default)]
+    pub ward: Option<i32>,
     pub underway: Vec<Underway>,
     pub strays: Vec<Stray>,
 }
@@ -135,6 +142,9 @@ mod tests {
             records: 7,
             linger_ms: 8,
             draining: true,
+            stopping: true,
+            stays: true,
+            ward: Some(12),
             underway: vec![Underway {
                 slot: Slot(3),
                 kill_at: Some(BootNs(9)),

@@ -15,6 +15,7 @@ mod ending;
 mod event_loop;
 mod failure;
 mod handover;
+mod init;
 mod process;
 mod record;
 mod records;
@@ -28,6 +29,7 @@ use std::{io, os::fd::RawFd, path::PathBuf};
 pub use daemon::spawn;
 pub(super) use handover::parse_versions as parse_handover_versions;
 pub use handover::versions as handover_versions;
+pub use init::{Part, Ward, split};
 pub(super) use process::ATTEMPT_VARIABLE;
 
 use super::{boot::boot_identity, layout, program::ProgramFile};
@@ -37,11 +39,15 @@ pub struct HostConfig {
     pub state_dir: PathBuf,
     /// What the program that ran in this process before passes on, as a descriptor.
     pub handover: Option<RawFd>,
+    /// Stays also when nobody needs it, as a service does.
+    pub stays: bool,
+    /// The child that this host was made for, as the first process of a container.
+    pub ward: Option<Ward>,
 }
 
 impl HostConfig {
     pub fn new(state_dir: PathBuf) -> Self {
-        Self { state_dir, handover: None }
+        Self { state_dir, handover: None, stays: false, ward: None }
     }
 }
 
@@ -65,9 +71,9 @@ pub enum Error {
     },
 }
 
-/// Runs the host until it is idle for long enough. To be called first thing in a process, before any other thread: the
+/// Runs the host until it is idle for long enough; the answer is the exit code of its ward, if it has one. To be called first thing in a process, before any other thread: the
 /// way in is [`spawn`].
-pub fn run(config: &HostConfig) -> Result<(), Error> {
+pub fn run(config: &HostConfig) -> Result<Option<u8>, Error> {
     let dir = &config.state_dir;
     let in_dir = |action| move |source| Error::StateDir { action, dir: dir.clone(), source };
     let system = |action| move |source| Error::System { action, source };
@@ -92,7 +98,10 @@ pub fn run(config: &HostConfig) -> Result<(), Error> {
     };
     let held = event_loop::Held { lock: &held.lock, listener: &listener, signals: &signals };
     let identity = event_loop::Identity { boot: &boot, program: ProgramFile::own().ok() };
-    event_loop::run(attempts, &held, &identity, handover.as_ref()).map_err(system("wait for events"))
+    let ward = config.ward.as_ref().map(Ward::begin);
+    let start = event_loop::Start { handover: handover.as_ref(), stays: config.stays, ward };
+    let status = event_loop::run(attempts, &held, &identity, start).map_err(system("wait for events"))?;
+    Ok(status.map(init::exit_code))
 }
 
 /// When a process of our pid namespace started, in the kernel's ticks since boot.

@@ -48,6 +48,8 @@ pub(super) struct Record {
 pub(super) enum Asked {
     Cancel,
     Timeout,
+    /// The host itself was asked to leave.
+    Stop,
 }
 
 /// The command has ended. Others of the attempt may live until `gone`.
@@ -113,6 +115,7 @@ pub(super) fn encode_host_part(record: &Record) -> [u8; BIRTH_AT] {
         None => 0,
         Some(Asked::Cancel) => 1,
         Some(Asked::Timeout) => 2,
+        Some(Asked::Stop) => 3,
     };
     body.extend_from_slice(&[asked, record.acknowledged.into(), record.forgotten.into()]);
     encode_end(record.end.as_ref(), &mut body);
@@ -170,6 +173,7 @@ pub(super) fn decode(slot: &[u8]) -> Option<Record> {
         asked: match body.u8()? {
             1 => Some(Asked::Cancel),
             2 => Some(Asked::Timeout),
+            3 => Some(Asked::Stop),
             _ => None,
         },
         acknowledged: body.u8()? != 0,

@@ -6,6 +6,7 @@ use super::{
     super::wire::{End, Usage},
     attempts::{Attempts, Open, Tie},
     clock::{BootNs, wall_us},
+    ending::STOPPED,
     handover::{Handover, Stray, Underway},
     process,
     record::{Asked, Birth, Ended, Record},
@@ -95,6 +96,7 @@ fn watch(attempts: &mut Attempts, slot: Slot, mut record: Record, birth: Birth) 
         record.end = Some(match record.asked {
             Some(Asked::Cancel) => Ended { end: End::Canceled, ..lost("", Left::Perhaps) },
             Some(Asked::Timeout) => Ended { end: End::TimedOut, ..lost("", Left::Perhaps) },
+            Some(Asked::Stop) => lost(STOPPED, Left::Perhaps),
             None => lost("its host was killed, and it ended before another one looked", Left::Perhaps),
         });
         attempts.write(slot, &record);

@@ -114,6 +114,9 @@ mod tests {
             records: 0,
             linger_ms: 0,
             draining: false,
+            stopping: false,
+            stays: false,
+            ward: None,
             underway: Vec::new(),
             strays: Vec::new(),
         };
