@@ -18,6 +18,8 @@ pub struct Bench {
     /// For all state directories. Nothing in it is removed before the end: mass deletion slows down the making of
     /// files for a long while after it.
     pub root: PathBuf,
+    /// Version and durability of the PostgreSQL that was measured, once there was one.
+    pub postgresql: String,
     /// What was measured so far.
     pub lines: Vec<Line>,
     is_quick: bool,
@@ -34,6 +36,7 @@ impl Bench {
         Self {
             program,
             root,
+            postgresql: String::new(),
             lines: Vec::new(),
             is_quick,
             began: Instant::now(),
@@ -74,10 +77,18 @@ impl Bench {
         self.site.as_ref().context("it was just started")
     }
 
-    /// An installation of an item's own.
+    /// An installation of an item's own. The shared one ends: it would not be idle enough to be measured beside.
     pub fn new_site(&mut self, dags: &[(String, String)], settings: &[(&'static str, String)]) -> Result<Site> {
+        self.end_site();
         self.sites += 1;
-        Site::start(&self.program, &self.root, &format!("site{}", self.sites), dags, settings)
+        let site = Site::start(&self.program, &self.root, &format!("site{}", self.sites), dags, settings)?;
+        if self.postgresql.is_empty() {
+            self.postgresql = site.db()?.text(
+                "SELECT current_setting('server_version') || ', fsync ' || current_setting('fsync') \
+                 || ', synchronous_commit ' || current_setting('synchronous_commit')",
+            )?;
+        }
+        Ok(site)
     }
 
     /// Ends the shared installation; the next item that wants one gets a new one.

@@ -103,7 +103,6 @@ fn run(names: &[String], quick: bool, program: Option<PathBuf>, out: &Path) -> R
         failed: Vec::new(),
         lines: Vec::new(),
     };
-    results.machine.postgresql = postgresql(&mut bench).unwrap_or_default();
     for (name, measure) in chosen {
         bench.begin(name);
         match measure(&mut bench) {
@@ -120,6 +119,7 @@ fn run(names: &[String], quick: bool, program: Option<PathBuf>, out: &Path) -> R
         }
     }
     results.lines = std::mem::take(&mut bench.lines);
+    results.machine.postgresql = std::mem::take(&mut bench.postgresql);
     drop(bench);
     fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
     results::write(out, &results)?;
@@ -130,15 +130,6 @@ fn run(names: &[String], quick: bool, program: Option<PathBuf>, out: &Path) -> R
 /// The release build of `make bench` lies beside the driver.
 fn program_beside_us() -> Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name("gridflow"))
-}
-
-fn postgresql(bench: &mut Bench) -> Result<String> {
-    let mut db = bench.site()?.db()?;
-    let version = db.text("SELECT current_setting('server_version')")?;
-    let durability = db.text(
-        "SELECT 'fsync ' || current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit')",
-    )?;
-    Ok(format!("{version}, {durability}"))
 }
 
 fn choose(names: &[String]) -> Result<Vec<Item>> {

@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::{prctl, signal::Signal};
+use nix::sys::{
+    prctl,
+    signal::{SigSet, Signal},
+};
 
 use crate::{api::Api, db::Db, process, stop};
 
@@ -135,6 +138,20 @@ impl Site {
         Ok(())
     }
 
+    /// Waits until the API lists so many DAGs.
+    pub fn wait_until_listed(&self, dags: usize) -> Result<()> {
+        let mut api = self.api()?;
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let count = api.get("/dags?limit=1")?.json()?["total_entries"].as_u64();
+            if count == Some(dags as u64) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{count:?} of {dags} DAGs are listed:\n{}", self.log_tail());
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
     fn log_tail(&self) -> String {
         let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
@@ -164,10 +181,14 @@ fn spawn(program: &Path, folder: &Path, port: u16, settings: &[(&'static str, St
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     // Ctrl-C at the terminal is for the driver, which ends the program itself.
     command.process_group(0);
-    // SAFETY: one system call, nothing is allocated.
+    // SAFETY: two system calls, nothing is allocated.
     unsafe {
-        // Should the driver be killed, the program still ends in order.
-        command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGTERM)?));
+        command.pre_exec(|| {
+            // The driver has blocked the signals that it waits for; the program must hear them.
+            SigSet::empty().thread_set_mask()?;
+            // Should the driver be killed, the program still ends in order.
+            Ok(prctl::set_pdeathsig(Signal::SIGTERM)?)
+        });
     }
     command.spawn().with_context(|| format!("starting {}", program.display()))
 }

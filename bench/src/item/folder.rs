@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::{
     bare,
@@ -15,15 +15,12 @@ use crate::{
     dag,
     line::{Line, Target},
     process,
-    site::Site,
 };
 
 const DAGS: usize = 1_000;
 const TASKS: usize = 10;
 /// What Gridflow writes of a DAG, about: a row for each task, and a few for the DAG, its version and its files.
 const ROWS_OF_DAG: usize = TASKS + 4;
-const WITHIN: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// For what the first look leaves to be done.
 const REST: Duration = Duration::from_secs(2);
 /// Longer than it takes until a folder is looked at again although nothing was reported.
@@ -43,7 +40,7 @@ pub fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
     let limit = reading(&dags)? + bare::insert_seconds(&mut own, DAGS * ROWS_OF_DAG)?;
     let began = Instant::now();
     site.start_again()?;
-    wait_until_listed(&site)?;
+    site.wait_until_listed(DAGS)?;
     let listed = began.elapsed();
     thread::sleep(REST);
     bench.progress("nothing changes");
@@ -56,19 +53,6 @@ pub fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
     // What a clock of 10 ms can tell from nothing.
     let idle = Line::lower("W4", "then, while nothing changes: CPU", cpu, "% of a core").target(Target::Absolute(0.1));
     Ok(vec![listed, idle])
-}
-
-fn wait_until_listed(site: &Site) -> Result<()> {
-    let mut api = site.api()?;
-    let deadline = Instant::now() + WITHIN;
-    loop {
-        let count = api.get("/dags?limit=1")?.json()?["total_entries"].as_u64();
-        if count == Some(DAGS as u64) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "{count:?} of {DAGS} DAGs are listed");
-        thread::sleep(LOOK_EVERY);
-    }
 }
 
 fn reading(folder: &Path) -> Result<f64> {

@@ -35,8 +35,7 @@ pub fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
         all.push(site.start_again()?.as_secs_f64());
         database.push(postgresql_start(&site.state_dir())?);
     }
-    let listed = site.api()?.get("/dags?limit=1")?.json()?["total_entries"].as_u64();
-    ensure!(listed == Some(DAGS as u64), "{listed:?} of {DAGS} DAGs are listed");
+    site.wait_until_listed(DAGS)?;
     bench.progress("doing nothing");
     thread::sleep(if bench.is_quick() { REST / 5 } else { REST });
     let processes = site.processes();
