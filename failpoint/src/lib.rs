@@ -60,9 +60,7 @@ points! {
     Decision = "decision.taken",
     /// A turn is decided, and not committed. Refused: it fails.
     TurnDecided = "turn.decided",
-    /// The rows of a turn are written, and COMMIT is not sent. Refused: it fails.
-    TurnWritten = "turn.written",
-    /// A turn is committed, and nobody knows. Refused: as if COMMIT's answer got lost.
+    /// A turn is committed, and nobody knows. Refused: as if its answer got lost.
     TurnCommitted = "turn.committed",
     /// What a turn allows is about to be done.
     Act = "act.begun",

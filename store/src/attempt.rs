@@ -1,123 +1,71 @@
 //! Attempts: written only by the leader's turns.
 
+use std::borrow::Cow;
+
 use gridflow_core::{AttemptOutcome, AttemptWrite, Timestamp};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{
-    Error,
-    error::expect_rows,
-    task_instance::bounds,
-    text::{clean, cleaned},
-};
+use crate::{text::clean, turn_row::turn_row};
 
-/// Inserts those that the turn queued.
-pub(crate) async fn insert(conn: &mut PgConnection, writes: &[AttemptWrite]) -> Result<(), Error> {
-    let new: Vec<_> = writes.iter().filter(|write| write.from.is_none()).collect();
-    if new.is_empty() {
-        return Ok(());
-    }
-    let ends = Ends::of(&new);
-    let done = sqlx::query_file!(
-        "queries/attempt_insert.sql",
-        &column(&new, |write| write.run.0),
-        &column(&new, |write| write.attempt.0),
-        &column(&new, |write| write.to.as_str().to_owned()),
-        &column(&new, |write| write.task_no.0 as i32),
-        &column(&new, |write| write.map_index.0),
-        &column(&new, |write| write.try_number.0 as i32),
-        &column(&new, |write| write.executor.as_str().to_owned()),
-        &ends.node as &[Option<Uuid>],
-        &ends.boot as &[Option<String>],
-        &column(&new, |write| write.queued_turn.0),
-        &ends.spec_hash as &[Option<Vec<u8>>],
-        &column(&new, |write| write.queued_at),
-        &ends.started_at as &[Option<Timestamp>],
-        &ends.ended_at as &[Option<Timestamp>],
-        &ends.pid as &[Option<i64>],
-        &ends.outcome as &[Option<String>],
-        &ends.exit_code as &[Option<i32>],
-        &ends.signal as &[Option<i32>],
-        &ends.message as &[Option<String>],
-        &ends.cpu_user_ms as &[Option<i64>],
-        &ends.cpu_system_ms as &[Option<i64>],
-        &ends.rss_peak_bytes as &[Option<i64>],
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("attempt", new.len(), done.rows_affected())
+/// An attempt as a turn leaves it.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct TurnRow<'a> {
+    dag_run_id: Uuid,
+    attempt_id: Uuid,
+    /// None: the turn queues it.
+    from_state: Option<&'static str>,
+    state: &'static str,
+    task_no: i32,
+    map_index: i32,
+    try_number: i32,
+    executor: &'static str,
+    node_id: Option<Uuid>,
+    boot: Option<Cow<'a, str>>,
+    queued_turn: i64,
+    spec_hash: Option<&'a [u8]>,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    pid: Option<i64>,
+    outcome: Option<&'static str>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    message: Option<Cow<'a, str>>,
+    cpu_user_ms: Option<i64>,
+    cpu_system_ms: Option<i64>,
+    rss_peak_bytes: Option<i64>,
 }
 
-/// Changes those that were there, each only from the state it is expected in.
-pub(crate) async fn update(conn: &mut PgConnection, writes: &[AttemptWrite]) -> Result<(), Error> {
-    let changed: Vec<_> = writes.iter().filter(|write| write.from.is_some()).collect();
-    let Some((lowest, highest)) = bounds(changed.iter().map(|write| write.run)) else {
-        return Ok(());
-    };
-    let ends = Ends::of(&changed);
-    let from: Vec<String> =
-        changed.iter().filter_map(|write| write.from).map(|state| state.as_str().to_owned()).collect();
-    let done = sqlx::query_file!(
-        "queries/attempt_update.sql",
-        &column(&changed, |write| write.run.0),
-        &column(&changed, |write| write.attempt.0),
-        &from,
-        &column(&changed, |write| write.to.as_str().to_owned()),
-        &ends.node as &[Option<Uuid>],
-        &ends.boot as &[Option<String>],
-        &ends.spec_hash as &[Option<Vec<u8>>],
-        &ends.started_at as &[Option<Timestamp>],
-        &ends.ended_at as &[Option<Timestamp>],
-        &ends.pid as &[Option<i64>],
-        &ends.outcome as &[Option<String>],
-        &ends.exit_code as &[Option<i32>],
-        &ends.signal as &[Option<i32>],
-        &ends.message as &[Option<String>],
-        &ends.cpu_user_ms as &[Option<i64>],
-        &ends.cpu_system_ms as &[Option<i64>],
-        &ends.rss_peak_bytes as &[Option<i64>],
-        lowest,
-        highest,
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("attempt", changed.len(), done.rows_affected())
-}
+turn_row!(TurnRow<'_>, "turn_v1_attempt");
 
-/// The columns that change over an attempt's life, one array each.
-struct Ends {
-    node: Vec<Option<Uuid>>,
-    boot: Vec<Option<String>>,
-    spec_hash: Vec<Option<Vec<u8>>>,
-    started_at: Vec<Option<Timestamp>>,
-    ended_at: Vec<Option<Timestamp>>,
-    pid: Vec<Option<i64>>,
-    outcome: Vec<Option<String>>,
-    exit_code: Vec<Option<i32>>,
-    signal: Vec<Option<i32>>,
-    message: Vec<Option<String>>,
-    cpu_user_ms: Vec<Option<i64>>,
-    cpu_system_ms: Vec<Option<i64>>,
-    rss_peak_bytes: Vec<Option<i64>>,
-}
-
-impl Ends {
-    fn of(writes: &[&AttemptWrite]) -> Self {
+impl<'a> From<&'a AttemptWrite> for TurnRow<'a> {
+    fn from(write: &'a AttemptWrite) -> Self {
         let big = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let outcome = write.outcome.as_ref();
         Self {
-            node: column(writes, |write| write.binding.as_ref().map(|binding| binding.node.0)),
-            boot: column(writes, |write| cleaned(write.binding.as_ref().map(|binding| &*binding.boot))),
-            spec_hash: column(writes, |write| write.spec_hash.map(|hash| hash.to_vec())),
-            started_at: column(writes, |write| write.started_at),
-            ended_at: column(writes, |write| write.ended_at),
-            pid: column(writes, |write| write.pid.map(i64::from)),
-            outcome: column(writes, |write| write.outcome.as_ref().map(|outcome| outcome.kind().to_owned())),
-            exit_code: column(writes, |write| write.outcome.as_ref().and_then(exit_code)),
-            signal: column(writes, |write| write.outcome.as_ref().and_then(signal)),
-            message: column(writes, |write| write.outcome.as_ref().and_then(message)),
-            cpu_user_ms: column(writes, |write| write.usage.map(|usage| big(usage.cpu_user_ms))),
-            cpu_system_ms: column(writes, |write| write.usage.map(|usage| big(usage.cpu_system_ms))),
-            rss_peak_bytes: column(writes, |write| write.usage.map(|usage| big(usage.rss_peak_bytes))),
+            dag_run_id: write.run.0,
+            attempt_id: write.attempt.0,
+            from_state: write.from.map(|state| state.as_str()),
+            state: write.to.as_str(),
+            task_no: write.task_no.0 as i32,
+            map_index: write.map_index.0,
+            try_number: write.try_number.0 as i32,
+            executor: write.executor.as_str(),
+            node_id: write.binding.as_ref().map(|binding| binding.node.0),
+            boot: write.binding.as_ref().map(|binding| clean(&binding.boot)),
+            queued_turn: write.queued_turn.0,
+            spec_hash: write.spec_hash.as_ref().map(|hash| &hash[..]),
+            queued_at: write.queued_at,
+            started_at: write.started_at,
+            ended_at: write.ended_at,
+            pid: write.pid.map(i64::from),
+            outcome: outcome.map(AttemptOutcome::kind),
+            exit_code: outcome.and_then(exit_code),
+            signal: outcome.and_then(signal),
+            message: outcome.and_then(message),
+            cpu_user_ms: write.usage.map(|usage| big(usage.cpu_user_ms)),
+            cpu_system_ms: write.usage.map(|usage| big(usage.cpu_system_ms)),
+            rss_peak_bytes: write.usage.map(|usage| big(usage.rss_peak_bytes)),
         }
     }
 }
@@ -148,20 +96,14 @@ fn signal(outcome: &AttemptOutcome) -> Option<i32> {
     }
 }
 
-fn message(outcome: &AttemptOutcome) -> Option<String> {
+fn message(outcome: &AttemptOutcome) -> Option<Cow<'_, str>> {
     match outcome {
-        AttemptOutcome::SpawnFailed { message } | AttemptOutcome::OutputInvalid { message } => {
-            Some(clean(message).into_owned())
-        }
-        AttemptOutcome::Lost { reason } => Some(clean(reason).into_owned()),
+        AttemptOutcome::SpawnFailed { message } | AttemptOutcome::OutputInvalid { message } => Some(clean(message)),
+        AttemptOutcome::Lost { reason } => Some(clean(reason)),
         AttemptOutcome::Exited { .. }
         | AttemptOutcome::Signaled { .. }
         | AttemptOutcome::TimedOut
         | AttemptOutcome::Canceled
         | AttemptOutcome::NeverStarted => None,
     }
-}
-
-fn column<T>(writes: &[&AttemptWrite], value: impl Fn(&AttemptWrite) -> T) -> Vec<T> {
-    writes.iter().map(|write| value(write)).collect()
 }

@@ -3,14 +3,14 @@
 //! A command is a row with its actor and idempotency key, and a letter in the inbox. The turn that decides it writes
 //! the outcome and deletes the letter. The handler waits for the outcome; if it takes too long, it hands out the id.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use gridflow_core::{CommandId, DagId, RunKey, Timestamp};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::{Error, Inconsistency, decode::Row, error::expect_rows, text::clean};
+use crate::{Error, Inconsistency, decode::Row, text::clean, turn_row::turn_row};
 
 /// How long an outcome can be asked for.
 const KEPT_FOR: chrono::TimeDelta = chrono::TimeDelta::days(1);
@@ -136,28 +136,20 @@ pub async fn expire(conn: &mut PgConnection, now: Timestamp) -> Result<u64, Erro
     Ok(done.rows_affected())
 }
 
-/// Writes the outcomes of a turn, each once.
-pub(crate) async fn decide(
-    conn: &mut PgConnection,
-    outcomes: &[(CommandId, Result<(), String>)],
-    at: Timestamp,
-) -> Result<(), Error> {
-    if outcomes.is_empty() {
-        return Ok(());
+/// What a turn answers to a command.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct TurnRow<'a> {
+    id: Uuid,
+    /// Why it was refused.
+    error: Option<Cow<'a, str>>,
+}
+
+turn_row!(TurnRow<'_>, "turn_v1_command");
+
+impl<'a> From<&'a (CommandId, Result<(), String>)> for TurnRow<'a> {
+    fn from((id, outcome): &'a (CommandId, Result<(), String>)) -> Self {
+        Self { id: id.0, error: outcome.as_ref().err().map(|error| clean(error)) }
     }
-    let error = |outcome: &Result<(), String>| outcome.as_ref().err().map(|error| clean(error).into_owned());
-    let done = sqlx::query!(
-        "UPDATE command AS c
-         SET outcome = CASE WHEN t.error IS NULL THEN 'done' ELSE 'refused' END, error = t.error, decided_at = $3
-         FROM unnest($1::uuid[], $2::text[]) AS t (id, error)
-         WHERE c.id = t.id AND c.outcome IS NULL",
-        &outcomes.iter().map(|(id, _)| id.0).collect::<Vec<_>>(),
-        &outcomes.iter().map(|(_, outcome)| error(outcome)).collect::<Vec<_>>() as &[Option<String>],
-        at,
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("command", outcomes.len(), done.rows_affected())
 }
 
 impl Request {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 pub use publish::{Change, ClearedErrors, Publication, PublishDag, Published, TaskSummary, VersionFile, publish};
 
-use crate::{Error, decode::Row, error::expect_rows};
+use crate::{Error, decode::Row, turn_row::turn_row};
 
 /// A file that can't be loaded now.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,38 +73,33 @@ pub async fn live(conn: &mut PgConnection) -> Result<Vec<Live>, Error> {
     rows.into_iter().map(|row| decode(row.dag_id, row.file, row.id, row.hash)).collect()
 }
 
-/// Moves the schedules' cursors of a turn.
-pub(crate) async fn move_cursors(conn: &mut PgConnection, writes: &[CursorWrite]) -> Result<(), Error> {
-    if writes.is_empty() {
-        return Ok(());
-    }
-    let done = sqlx::query!(
-        "UPDATE dag AS d
-         SET cursor_last = t.last, next_run_after = t.next
-         FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS t (dag_id, last, next)
-         WHERE d.dag_id = t.dag_id AND d.workspace_id = 1",
-        &writes.iter().map(|write| write.dag.as_str().to_owned()).collect::<Vec<_>>(),
-        &writes.iter().map(|write| write.cursor.last).collect::<Vec<_>>() as &[Option<Timestamp>],
-        &writes.iter().map(|write| write.next_run_after).collect::<Vec<_>>() as &[Option<Timestamp>],
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("dag", writes.len(), done.rows_affected())
+/// Where a turn leaves a schedule.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct CursorRow<'a> {
+    dag_id: &'a str,
+    last: Option<Timestamp>,
+    next: Option<Timestamp>,
 }
 
-/// Pauses and unpauses.
-pub(crate) async fn pause(conn: &mut PgConnection, writes: &[(DagId, bool)]) -> Result<(), Error> {
-    if writes.is_empty() {
-        return Ok(());
+turn_row!(CursorRow<'_>, "turn_v1_cursor");
+
+impl<'a> From<&'a CursorWrite> for CursorRow<'a> {
+    fn from(write: &'a CursorWrite) -> Self {
+        Self { dag_id: write.dag.as_str(), last: write.cursor.last, next: write.next_run_after }
     }
-    let done = sqlx::query!(
-        "UPDATE dag AS d SET is_paused = t.is_paused
-         FROM unnest($1::text[], $2::bool[]) AS t (dag_id, is_paused)
-         WHERE d.dag_id = t.dag_id AND d.workspace_id = 1",
-        &writes.iter().map(|(dag, _)| dag.as_str().to_owned()).collect::<Vec<_>>(),
-        &writes.iter().map(|(_, is_paused)| *is_paused).collect::<Vec<_>>(),
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("dag", writes.len(), done.rows_affected())
+}
+
+/// A DAG that a turn pauses or unpauses.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct PauseRow<'a> {
+    dag_id: &'a str,
+    is_paused: bool,
+}
+
+turn_row!(PauseRow<'_>, "turn_v1_pause");
+
+impl<'a> From<&'a (DagId, bool)> for PauseRow<'a> {
+    fn from((dag, is_paused): &'a (DagId, bool)) -> Self {
+        Self { dag_id: dag.as_str(), is_paused: *is_paused }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+
 /// Why something could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,9 +33,6 @@ pub enum Error {
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("talking to the database")]
     Database(#[source] sqlx::Error),
-    /// Never outside tests.
-    #[error(transparent)]
-    Injected(#[from] gridflow_failpoint::Injected),
 }
 
 impl Error {
@@ -63,8 +62,7 @@ impl Error {
             | Self::RunWithoutState(_)
             | Self::Inconsistency(_)
             | Self::Refused(_)
-            | Self::Migrate(_)
-            | Self::Injected(_) => false,
+            | Self::Migrate(_) => false,
         }
     }
 }
@@ -116,6 +114,9 @@ pub struct Inconsistency {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if let Some(stale) = error.as_database_error().and_then(stale) {
+            return stale;
+        }
         let constraint = error.as_database_error().and_then(|error| error.constraint());
         match constraint {
             Some("dag_run_run_id_taken") => Self::RunIdTaken,
@@ -130,6 +131,16 @@ impl From<sqlx::migrate::MigrateError> for Error {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         Self::Migrate(error)
     }
+}
+
+/// What the turn function raises when rows are not as the turn expects: see `turn_v1_stale` in the migrations.
+fn stale(error: &dyn DatabaseError) -> Option<Error> {
+    const TABLES: [&str; 9] =
+        ["dag_run", "task_instance", "attempt", "xcom", "event", "dag", "command", "inbox", "transition_log"];
+    let error = error.try_downcast_ref::<PgDatabaseError>().filter(|error| error.code() == "T0001")?;
+    let table = TABLES.into_iter().find(|table| Some(*table) == error.table())?;
+    let (expected, found) = error.detail()?.split_once(' ')?;
+    Some(Error::Stale { table, expected: expected.parse().ok()?, found: found.parse().ok()? })
 }
 
 /// Compares the rows that a statement touched with those it was given.

@@ -1,17 +1,13 @@
 //! Outside events: received once (T1), decided once (T2).
 
-use gridflow_core::{DagId, EventId, EventOutcome, EventWrite, Timestamp, Turn};
+use std::borrow::Cow;
+
+use gridflow_core::{DagId, EventId, EventOutcome, EventWrite, Timestamp};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::{
-    Error, Inconsistency,
-    decode::Row,
-    error::expect_rows,
-    inbox,
-    text::{clean, cleaned},
-};
+use crate::{Error, Inconsistency, decode::Row, error::expect_rows, inbox, text::clean, turn_row::turn_row};
 
 /// A trigger: changing its filters keeps it, renaming makes a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -279,34 +275,25 @@ pub async fn expire_keys(conn: &mut PgConnection, now: Timestamp) -> Result<u64,
     Ok(done.rows_affected())
 }
 
-/// T2: writes what became of events, each once.
-pub(crate) async fn decide(conn: &mut PgConnection, writes: &[EventWrite], turn: Turn) -> Result<(), Error> {
-    if writes.is_empty() {
-        return Ok(());
+/// T2: what became of an event.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct TurnRow<'a> {
+    id: Uuid,
+    dag_run_id: Option<Uuid>,
+    /// Why it made no run.
+    reason: Option<Cow<'a, str>>,
+}
+
+turn_row!(TurnRow<'_>, "turn_v1_event");
+
+impl<'a> From<&'a EventWrite> for TurnRow<'a> {
+    fn from(write: &'a EventWrite) -> Self {
+        let (dag_run_id, reason) = match &write.outcome {
+            EventOutcome::Run(run) => (Some(run.0), None),
+            EventOutcome::Ignored { reason } => (None, Some(clean(reason))),
+        };
+        Self { id: write.event.0, dag_run_id, reason }
     }
-    let run = |write: &EventWrite| match &write.outcome {
-        EventOutcome::Run(run) => Some(run.0),
-        EventOutcome::Ignored { .. } => None,
-    };
-    let reason = |write: &EventWrite| match &write.outcome {
-        EventOutcome::Run(_) => None,
-        EventOutcome::Ignored { reason } => cleaned(Some(reason)),
-    };
-    let ids: Vec<Uuid> = writes.iter().map(|write| write.event.0).collect();
-    let bounds = ids.iter().min().copied().zip(ids.iter().max().copied());
-    let (lowest, highest) = bounds.expect("there are some");
-    let done = sqlx::query_file!(
-        "queries/event_decide.sql",
-        &ids,
-        &writes.iter().map(run).collect::<Vec<_>>() as &[Option<Uuid>],
-        &writes.iter().map(reason).collect::<Vec<_>>() as &[Option<String>],
-        turn.0,
-        lowest,
-        highest,
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("event", writes.len(), done.rows_affected())
 }
 
 struct PendingRow {

@@ -8,7 +8,6 @@ use crate::{
     Error, Inconsistency, Timestamp,
     command::{self, Command},
     decode::Row,
-    error::expect_rows,
     pool,
     run::QueuedRow,
 };
@@ -70,16 +69,12 @@ pub(crate) async fn tell_of_events(conn: &mut PgConnection, dag: &DagId, at: Tim
     Ok(())
 }
 
-/// Deletes what a turn dealt with.
-pub(crate) async fn delete(conn: &mut PgConnection, consumed: &[InboxId]) -> Result<(), Error> {
-    if consumed.is_empty() {
-        return Ok(());
-    }
+/// The rows that a turn dealt with, each once.
+pub(crate) fn consumed_ids(consumed: &[InboxId]) -> Vec<i64> {
     let mut ids: Vec<i64> = consumed.iter().map(|id| id.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    let done = sqlx::query!("DELETE FROM inbox WHERE id = ANY($1)", &ids).execute(conn).await?;
-    expect_rows("inbox", ids.len(), done.rows_affected())
+    ids
 }
 
 struct LetterRow {

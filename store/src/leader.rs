@@ -18,7 +18,6 @@ use std::{
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-pub(crate) use commit::Stamp;
 pub use takeover::{Candidate, Election};
 pub(crate) use takeover::{LOCK_CLASS, LOCK_OBJECT};
 

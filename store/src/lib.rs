@@ -35,6 +35,7 @@ mod task_instance;
 mod tests;
 mod text;
 pub mod transition_log;
+mod turn_row;
 pub mod xcom;
 
 pub use database::{Database, Durability, Options, Reader, connect};

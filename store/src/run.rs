@@ -1,6 +1,9 @@
 //! DAG runs: anyone may create one, afterwards only the leader changes it.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use gridflow_core::{
     DagId, DagVersionId, DataInterval, FinishedRunRow, NewRun, QueuedRun, RunId, RunKey, RunState, RunWrite,
@@ -14,7 +17,8 @@ use crate::{
     decode::Row,
     error::expect_rows,
     leader::Leader,
-    text::{clean, cleaned},
+    text::{clean, clean_opt, cleaned},
+    turn_row::turn_row,
 };
 
 /// Commits a queued run together with the inbox row that tells the leader: [`Error::RunIdTaken`] and
@@ -218,76 +222,107 @@ pub async fn explain(leader: &mut Leader, reasons: &[(RunKey, String)]) -> Resul
     fenced.commit().await
 }
 
-/// Inserts the runs that a turn creates, in the state that it leaves them in.
-pub(crate) async fn insert(conn: &mut PgConnection, runs: &[NewRun], writes: &[RunWrite]) -> Result<(), Error> {
-    if runs.is_empty() {
-        return Ok(());
-    }
-    let states: HashMap<RunKey, &RunWrite> =
-        writes.iter().filter(|write| write.from.is_none()).map(|write| (write.key, write)).collect();
-    let writes = runs
-        .iter()
-        .map(|run| states.get(&run.queued.key).copied().ok_or(Error::RunWithoutState(run.queued.key)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let intervals = |end: fn(&DataInterval) -> Timestamp| -> Vec<Option<Timestamp>> {
-        runs.iter().map(|run| run.queued.data_interval.as_ref().map(end)).collect()
-    };
-    let done = sqlx::query_file!(
-        "queries/run_insert.sql",
-        &runs.iter().map(|run| run.queued.key.0).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.queued.dag.as_str().to_owned()).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.queued.run_id.as_str().to_owned()).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.queued.version.0).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.queued.run_type.as_str().to_owned()).collect::<Vec<_>>(),
-        &writes.iter().map(|write| write.to.as_str().to_owned()).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.queued.logical_date).collect::<Vec<_>>() as &[Option<Timestamp>],
-        &intervals(|interval| interval.start) as &[Option<Timestamp>],
-        &intervals(|interval| interval.end) as &[Option<Timestamp>],
-        &runs.iter().map(|run| run.queued.run_after).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.queued_at).collect::<Vec<_>>(),
-        &writes.iter().map(|write| write.started_at).collect::<Vec<_>>() as &[Option<Timestamp>],
-        &writes.iter().map(|write| write.ended_at).collect::<Vec<_>>() as &[Option<Timestamp>],
-        &writes.iter().map(|write| cleaned(write.reason.as_deref())).collect::<Vec<_>>() as &[Option<String>],
-        &runs.iter().map(|run| run.triggered_by.as_str().to_owned()).collect::<Vec<_>>(),
-        &runs.iter().map(|run| cleaned(run.actor.as_deref())).collect::<Vec<_>>() as &[Option<String>],
-        &runs.iter().map(|run| run.conf.to_string()).collect::<Vec<_>>(),
-        &runs.iter().map(|run| run.trigger.as_deref().map(ToString::to_string)).collect::<Vec<_>>()
-            as &[Option<String>],
-        &runs.iter().map(|run| run.parent.map(|parent| parent.run.0)).collect::<Vec<_>>() as &[Option<Uuid>],
-        &runs.iter().map(|run| run.parent.map(|parent| parent.task_no.0 as i32)).collect::<Vec<_>>()
-            as &[Option<i32>],
-        &runs.iter().map(|run| run.parent.map(|parent| parent.map_index.0)).collect::<Vec<_>>() as &[Option<i32>],
-        &runs.iter().map(|run| cleaned(run.note.as_deref())).collect::<Vec<_>>() as &[Option<String>],
-        &runs.iter().map(|run| cleaned(run.traceparent.as_deref())).collect::<Vec<_>>() as &[Option<String>],
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("dag_run", runs.len(), done.rows_affected())
+/// A run that a turn creates, in the state that it leaves it in.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct NewTurnRow<'a> {
+    id: Uuid,
+    dag_id: &'a str,
+    run_id: &'a str,
+    dag_version_id: Uuid,
+    run_type: &'static str,
+    state: &'static str,
+    logical_date: Option<Timestamp>,
+    data_interval_start: Option<Timestamp>,
+    data_interval_end: Option<Timestamp>,
+    run_after: Timestamp,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    reason: Option<Cow<'a, str>>,
+    triggered_by: &'static str,
+    actor: Option<Cow<'a, str>>,
+    /// JSON, like `trigger`.
+    conf: String,
+    trigger: Option<String>,
+    parent_run_id: Option<Uuid>,
+    parent_task_no: Option<i32>,
+    parent_map_index: Option<i32>,
+    note: Option<Cow<'a, str>>,
+    traceparent: Option<Cow<'a, str>>,
 }
 
-/// Changes the runs that existed before the turn.
-pub(crate) async fn update(conn: &mut PgConnection, writes: &[RunWrite], new: &[NewRun]) -> Result<(), Error> {
-    let (changed, created): (Vec<_>, Vec<_>) =
-        writes.iter().map(|write| (write, write.from)).partition(|(_, from)| from.is_some());
-    expect_rows("dag_run", created.len(), new.len() as u64)?;
-    if changed.is_empty() {
-        return Ok(());
+turn_row!(NewTurnRow<'_>, "turn_v1_new_run");
+
+impl<'a> NewTurnRow<'a> {
+    fn of(run: &'a NewRun, write: &'a RunWrite) -> Self {
+        let queued = &run.queued;
+        Self {
+            id: queued.key.0,
+            dag_id: queued.dag.as_str(),
+            run_id: queued.run_id.as_str(),
+            dag_version_id: queued.version.0,
+            run_type: queued.run_type.as_str(),
+            state: write.to.as_str(),
+            logical_date: queued.logical_date,
+            data_interval_start: queued.data_interval.map(|interval| interval.start),
+            data_interval_end: queued.data_interval.map(|interval| interval.end),
+            run_after: queued.run_after,
+            queued_at: run.queued_at,
+            started_at: write.started_at,
+            ended_at: write.ended_at,
+            reason: clean_opt(write.reason.as_deref()),
+            triggered_by: run.triggered_by.as_str(),
+            actor: clean_opt(run.actor.as_deref()),
+            conf: run.conf.to_string(),
+            trigger: run.trigger.as_deref().map(ToString::to_string),
+            parent_run_id: run.parent.map(|parent| parent.run.0),
+            parent_task_no: run.parent.map(|parent| parent.task_no.0 as i32),
+            parent_map_index: run.parent.map(|parent| parent.map_index.0),
+            note: clean_opt(run.note.as_deref()),
+            traceparent: clean_opt(run.traceparent.as_deref()),
+        }
     }
-    let done = sqlx::query_file!(
-        "queries/run_update.sql",
-        &changed.iter().map(|(write, _)| write.key.0).collect::<Vec<_>>(),
-        &changed.iter().flat_map(|(_, from)| from.map(|from| from.as_str().to_owned())).collect::<Vec<_>>(),
-        &changed.iter().map(|(write, _)| write.to.as_str().to_owned()).collect::<Vec<_>>(),
-        &changed.iter().map(|(write, _)| write.started_at).collect::<Vec<_>>() as &[Option<Timestamp>],
-        &changed.iter().map(|(write, _)| write.ended_at).collect::<Vec<_>>() as &[Option<Timestamp>],
-        &changed
-            .iter()
-            .map(|(write, _)| write.reason.as_deref().map(|text| clean(text).into_owned()))
-            .collect::<Vec<_>>() as &[Option<String>],
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("dag_run", changed.len(), done.rows_affected())
+}
+
+/// A run that existed before the turn.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct TurnRow<'a> {
+    id: Uuid,
+    from_state: &'static str,
+    state: &'static str,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    reason: Option<Cow<'a, str>>,
+}
+
+turn_row!(TurnRow<'_>, "turn_v1_run");
+
+/// The runs that a turn creates and those that it changes. Which state a new one is left in says its write.
+pub(crate) fn turn_rows<'a>(
+    runs: &'a [NewRun],
+    writes: &'a [RunWrite],
+) -> Result<(Vec<NewTurnRow<'a>>, Vec<TurnRow<'a>>), Error> {
+    let mut made: HashMap<RunKey, &RunWrite> = HashMap::new();
+    let mut changed = Vec::new();
+    for write in writes {
+        match write.from {
+            None => _ = made.insert(write.key, write),
+            Some(from) => changed.push(TurnRow {
+                id: write.key.0,
+                from_state: from.as_str(),
+                state: write.to.as_str(),
+                started_at: write.started_at,
+                ended_at: write.ended_at,
+                reason: clean_opt(write.reason.as_deref()),
+            }),
+        }
+    }
+    expect_rows("dag_run", made.len(), runs.len() as u64)?;
+    let new = runs.iter().map(|run| {
+        let write = made.get(&run.queued.key).ok_or(Error::RunWithoutState(run.queued.key))?;
+        Ok(NewTurnRow::of(run, write))
+    });
+    Ok((new.collect::<Result<_, Error>>()?, changed))
 }
 
 /// What makes a [`QueuedRun`].

@@ -8,6 +8,11 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// See [`clean`].
+pub(crate) fn clean_opt(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.map(clean)
+}
+
+/// See [`clean`].
 pub(crate) fn cleaned(text: Option<&str>) -> Option<String> {
     text.map(|text| clean(text).into_owned())
 }

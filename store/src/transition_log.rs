@@ -9,7 +9,7 @@ use gridflow_core::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, Inconsistency, error::expect_rows, leader::Stamp};
+use crate::{Error, Inconsistency, turn_row::turn_row};
 
 /// What one turn did to one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,39 +49,28 @@ pub async fn after(conn: &mut PgConnection, turn: Turn, limit: u32) -> Result<Ve
     rows.into_iter().map(|row| row.decode().map_err(Error::from)).collect()
 }
 
-/// Writes a turn's transitions, grouped by run in the order they were made.
-pub(crate) async fn append(conn: &mut PgConnection, transitions: &[Transition], stamp: Stamp) -> Result<(), Error> {
-    if transitions.is_empty() {
-        return Ok(());
-    }
-    let (runs, changes) = packed(transitions);
-    let done = sqlx::query!(
-        "INSERT INTO transition_log (dag_run_id, turn, epoch, at, changes)
-         SELECT run, $3, $4, $5, changes FROM unnest($1::uuid[], $2::text[]) AS t (run, changes)",
-        &runs,
-        &changes,
-        stamp.turn.0,
-        stamp.epoch.0,
-        stamp.at,
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("transition_log", runs.len(), done.rows_affected())
+/// What a turn did to one run.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct TurnRow {
+    dag_run_id: Uuid,
+    changes: String,
 }
 
-fn packed(transitions: &[Transition]) -> (Vec<Uuid>, Vec<String>) {
+turn_row!(TurnRow, "turn_v1_log");
+
+/// A turn's transitions, grouped by run in the order they were made.
+pub(crate) fn turn_rows(transitions: &[Transition]) -> Vec<TurnRow> {
     let mut places = std::collections::HashMap::new();
-    let (mut runs, mut changes) = (Vec::new(), Vec::<String>::new());
+    let mut rows = Vec::new();
     for transition in transitions {
         let run = run_of(transition);
         let place = *places.entry(run).or_insert_with(|| {
-            runs.push(run.0);
-            changes.push(String::new());
-            runs.len() - 1
+            rows.push(TurnRow { dag_run_id: run.0, changes: String::new() });
+            rows.len() - 1
         });
-        pack(&mut changes[place], transition);
+        pack(&mut rows[place].changes, transition);
     }
-    (runs, changes)
+    rows
 }
 
 fn run_of(transition: &Transition) -> RunKey {
@@ -187,9 +176,9 @@ mod tests {
             let from = Some(TaskState::NoStatus);
             transitions.push(Transition::TaskInstance { key, from, to, try_number: TryNumber(3) });
         }
-        let (runs, changes) = packed(&transitions);
-        assert_eq!(runs, [run.0]);
-        let read: Option<Vec<_>> = changes[0].lines().map(|line| unpack(run, line)).collect();
+        let rows = turn_rows(&transitions);
+        assert_eq!((rows.len(), rows[0].dag_run_id), (1, run.0));
+        let read: Option<Vec<_>> = rows[0].changes.lines().map(|line| unpack(run, line)).collect();
         assert_eq!(read, Some(transitions));
     }
 }

@@ -1,10 +1,12 @@
 //! XComs: the outputs of tasks.
 
-use gridflow_core::{MapIndex, RunKey, TaskInstanceKey, TaskNo, Timestamp, XcomWrite};
+use std::borrow::Cow;
+
+use gridflow_core::{MapIndex, RunKey, TaskInstanceKey, TaskNo, XcomWrite};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, decode::Row, error::expect_rows, text::clean};
+use crate::{Error, decode::Row, text::clean, turn_row::turn_row};
 
 /// The name of what a task returns.
 pub const RETURN_VALUE: &str = "return_value";
@@ -41,31 +43,29 @@ pub async fn of_runs(conn: &mut PgConnection, runs: &[RunKey]) -> Result<Vec<Xco
     Ok(xcoms)
 }
 
-/// Writes outputs; those of an earlier try are replaced.
-pub(crate) async fn write(conn: &mut PgConnection, writes: &[XcomWrite], at: Timestamp) -> Result<(), Error> {
-    if writes.is_empty() {
-        return Ok(());
-    }
-    let done = sqlx::query!(
-        "INSERT INTO xcom (dag_run_id, task_no, map_index, name, value, bytes, created_at)
-         SELECT run, task_no, map_index, name, value::json, bytes, $7
-         FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::bigint[])
-             AS t (run, task_no, map_index, name, value, bytes)
-         ON CONFLICT (dag_run_id, task_no, map_index, name)
-         DO UPDATE SET value = excluded.value, uri = NULL, bytes = excluded.bytes, created_at = excluded.created_at",
-        &column(writes, |write| write.key.run.0),
-        &column(writes, |write| write.key.task_no.0 as i32),
-        &column(writes, |write| write.key.map_index.0),
-        &column(writes, |write| clean(&write.name).into_owned()),
-        &column(writes, |write| write.output.value.to_string()),
-        &column(writes, |write| i64::try_from(write.output.bytes).unwrap_or(i64::MAX)),
-        at,
-    )
-    .execute(conn)
-    .await?;
-    expect_rows("xcom", writes.len(), done.rows_affected())
+/// An output as a turn writes it; that of an earlier try is replaced.
+#[derive(Debug, sqlx::Encode)]
+pub(crate) struct TurnRow<'a> {
+    dag_run_id: Uuid,
+    task_no: i32,
+    map_index: i32,
+    name: Cow<'a, str>,
+    /// JSON.
+    value: String,
+    bytes: i64,
 }
 
-fn column<T>(writes: &[XcomWrite], value: impl Fn(&XcomWrite) -> T) -> Vec<T> {
-    writes.iter().map(value).collect()
+turn_row!(TurnRow<'_>, "turn_v1_xcom");
+
+impl<'a> From<&'a XcomWrite> for TurnRow<'a> {
+    fn from(write: &'a XcomWrite) -> Self {
+        Self {
+            dag_run_id: write.key.run.0,
+            task_no: write.key.task_no.0 as i32,
+            map_index: write.key.map_index.0,
+            name: clean(&write.name),
+            value: write.output.value.to_string(),
+            bytes: i64::try_from(write.output.bytes).unwrap_or(i64::MAX),
+        }
+    }
 }

@@ -1,18 +1,21 @@
-//! One turn, one transaction: everything that a plan decided, or nothing of it.
+//! One turn, one statement, one round trip: everything that a plan decided, or nothing of it.
 
 use gridflow_core::{Action, Committed, InboxId, SealedPlan, Writes};
-use gridflow_failpoint::{Point, check};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::{Leader, within};
-use crate::{Error, Timestamp, Turn, attempt, command, dag, event, inbox, run, task_instance, transition_log, xcom};
+use super::{Leader, Pass, within};
+use crate::{
+    Error, Timestamp, Turn, attempt, command, dag, event, inbox, run, task_instance, transition_log,
+    turn_row::argument, xcom,
+};
 
 impl Leader {
     /// Writes a plan and hands out what may now be done.
     ///
     /// `consumed` are the inbox rows that the plan dealt with. After any error, or if the future is dropped, nothing
-    /// of the plan may be done: the answer to COMMIT may be what got lost. This leader then writes no more; read
-    /// everything again under a new epoch.
+    /// of the plan may be done: the answer may be what got lost, and the turn may still be committed until a new
+    /// epoch is taken. This leader then writes no more; read everything again under a new epoch.
     pub async fn commit(
         &mut self,
         plan: SealedPlan,
@@ -30,40 +33,98 @@ impl Leader {
         consumed: &[InboxId],
         at: Timestamp,
     ) -> Result<Committed, Error> {
-        let (epoch, turn) = (self.epoch, self.next_turn());
-        within(self.turn_timeout, async {
-            let mut fenced = self.begin().await?;
-            write(&mut fenced, writes, consumed, Stamp { epoch, turn, at }).await?;
-            check(Point::TurnWritten)?;
-            fenced.commit().await
-        })
-        .await?;
+        let mut conn = self.conn.take().ok_or(Error::Fenced)?;
+        let (pass, turn) = (self.pass(), self.next_turn());
+        let rows = Rows::of(writes, consumed)?;
+        within(self.turn_timeout, call(&mut conn, pass, turn, at, rows)).await?;
+        self.conn = Some(conn);
         self.turn = turn;
-        Ok(Committed { epoch, turn })
+        Ok(Committed { epoch: pass.epoch, turn })
     }
 }
 
-/// What a turn's rows are marked with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stamp {
-    pub epoch: crate::Epoch,
-    pub turn: Turn,
-    pub at: Timestamp,
+/// The arguments of `turn_v1`: what has no rows is null.
+struct Rows<'a> {
+    runs_between: Option<(Uuid, Uuid)>,
+    events_between: Option<(Uuid, Uuid)>,
+    new_runs: Option<Vec<run::NewTurnRow<'a>>>,
+    runs: Option<Vec<run::TurnRow<'a>>>,
+    new_task_instances: Option<Vec<task_instance::TurnRow<'a>>>,
+    task_instances: Option<Vec<task_instance::TurnRow<'a>>>,
+    new_attempts: Option<Vec<attempt::TurnRow<'a>>>,
+    attempts: Option<Vec<attempt::TurnRow<'a>>>,
+    xcoms: Option<Vec<xcom::TurnRow<'a>>>,
+    events: Option<Vec<event::TurnRow<'a>>>,
+    cursors: Option<Vec<dag::CursorRow<'a>>>,
+    paused: Option<Vec<dag::PauseRow<'a>>>,
+    commands: Option<Vec<command::TurnRow<'a>>>,
+    consumed: Option<Vec<i64>>,
+    log: Option<Vec<transition_log::TurnRow>>,
 }
 
-/// A round trip per table that has rows, always in this order.
-async fn write(conn: &mut PgConnection, writes: &Writes, consumed: &[InboxId], stamp: Stamp) -> Result<(), Error> {
-    run::insert(conn, &writes.new_runs, &writes.runs).await?;
-    run::update(conn, &writes.runs, &writes.new_runs).await?;
-    task_instance::insert(conn, &writes.task_instances).await?;
-    task_instance::update(conn, &writes.task_instances).await?;
-    attempt::insert(conn, &writes.attempts).await?;
-    attempt::update(conn, &writes.attempts).await?;
-    xcom::write(conn, &writes.xcoms, stamp.at).await?;
-    event::decide(conn, &writes.events, stamp.turn).await?;
-    dag::move_cursors(conn, &writes.cursors).await?;
-    dag::pause(conn, &writes.paused).await?;
-    command::decide(conn, &writes.commands, stamp.at).await?;
-    inbox::delete(conn, consumed).await?;
-    transition_log::append(conn, &writes.transitions, stamp).await
+impl<'a> Rows<'a> {
+    fn of(writes: &'a Writes, consumed: &[InboxId]) -> Result<Self, Error> {
+        let (new_runs, runs) = run::turn_rows(&writes.new_runs, &writes.runs)?;
+        let (task_instances, attempts) = (&writes.task_instances, &writes.attempts);
+        let changed = task_instances.iter().filter(|write| write.from.is_some()).map(|write| write.key.run.0);
+        let touched = changed.chain(attempts.iter().filter(|write| write.from.is_some()).map(|write| write.run.0));
+        Ok(Self {
+            runs_between: bounds(touched),
+            events_between: bounds(writes.events.iter().map(|write| write.event.0)),
+            new_runs: argument(new_runs),
+            runs: argument(runs),
+            new_task_instances: argument(task_instances.iter().filter(|write| write.from.is_none()).map(Into::into)),
+            task_instances: argument(task_instances.iter().filter(|write| write.from.is_some()).map(Into::into)),
+            new_attempts: argument(attempts.iter().filter(|write| write.from.is_none()).map(Into::into)),
+            attempts: argument(attempts.iter().filter(|write| write.from.is_some()).map(Into::into)),
+            xcoms: argument(writes.xcoms.iter().map(Into::into)),
+            events: argument(writes.events.iter().map(Into::into)),
+            cursors: argument(writes.cursors.iter().map(Into::into)),
+            paused: argument(writes.paused.iter().map(Into::into)),
+            commands: argument(writes.commands.iter().map(Into::into)),
+            consumed: argument(inbox::consumed_ids(consumed)),
+            log: argument(transition_log::turn_rows(&writes.transitions)),
+        })
+    }
+}
+
+/// The lowest and highest key of a set: what prunes partitions.
+fn bounds(keys: impl Iterator<Item = Uuid>) -> Option<(Uuid, Uuid)> {
+    keys.fold(None, |bounds, key| match bounds {
+        None => Some((key, key)),
+        Some((lowest, highest)) => Some((key.min(lowest), key.max(highest))),
+    })
+}
+
+/// Fence, rows, commit. Autocommit: the statement's own transaction is the turn's.
+async fn call(conn: &mut PgConnection, pass: Pass, turn: Turn, at: Timestamp, rows: Rows<'_>) -> Result<(), Error> {
+    // `fetch_one` returns when the server is ready again, which is after the commit: an answer before that, the row
+    // or its completion, proves nothing.
+    let is_ours = sqlx::query_file_scalar!(
+        "queries/turn.sql",
+        pass.epoch.0,
+        pass.holder,
+        turn.0,
+        at,
+        rows.runs_between.map(|(lowest, _)| lowest),
+        rows.runs_between.map(|(_, highest)| highest),
+        rows.events_between.map(|(lowest, _)| lowest),
+        rows.events_between.map(|(_, highest)| highest),
+        rows.new_runs as _,
+        rows.runs as _,
+        rows.new_task_instances as _,
+        rows.task_instances as _,
+        rows.new_attempts as _,
+        rows.attempts as _,
+        rows.xcoms as _,
+        rows.events as _,
+        rows.cursors as _,
+        rows.paused as _,
+        rows.commands as _,
+        rows.consumed as _,
+        rows.log as _,
+    )
+    .fetch_one(conn)
+    .await?;
+    if is_ours { Ok(()) } else { Err(Error::Fenced) }
 }

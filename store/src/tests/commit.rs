@@ -1,6 +1,6 @@
 use gridflow_core::{
-    AttemptOutcome, AttemptState, EventId, EventOutcome, EventWrite, InboxId, Output, Plan, RunState, TaskState,
-    Transition, Usage, Writes, XcomWrite,
+    AttemptOutcome, AttemptState, CommandId, CursorWrite, EventId, EventOutcome, EventWrite, InboxId, Output, Plan,
+    RunState, ScheduleCursor, TaskState, Transition, Usage, Writes, XcomWrite,
 };
 use serde_json::json;
 
@@ -67,6 +67,59 @@ async fn the_same_plan_twice_changes_nothing_the_second_time() {
     let error = leader.write_turn(&end, &[], now()).await.unwrap_err();
     assert!(matches!(error, Error::Stale { table: "dag_run", expected: 1, found: 0 }), "{error}");
     assert_eq!(fixture.value::<i64>("SELECT count(*) FROM task_instance").await, 2);
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_as_expected_rolls_the_turn_back_whatever_its_table() {
+    let fixture = fixture().await;
+    let missing = EventId(uuid(5));
+    let ignored = EventOutcome::Ignored { reason: "filtered".into() };
+    let cursor = CursorWrite { dag: dag_id("gone"), cursor: ScheduleCursor::default(), next_run_after: None };
+    let stale = [
+        (
+            "dag_run",
+            Writes { runs: vec![run_write(9, Some(RunState::Running), RunState::Failed)], ..Writes::default() },
+        ),
+        (
+            "task_instance",
+            Writes {
+                task_instances: vec![ti_write(9, 0, Some(TaskState::Queued), TaskState::Running)],
+                ..Writes::default()
+            },
+        ),
+        (
+            "attempt",
+            Writes {
+                attempts: vec![attempt_write(9, 1, Some(AttemptState::Queued), AttemptState::Running)],
+                ..Writes::default()
+            },
+        ),
+        ("event", Writes { events: vec![EventWrite { event: missing, outcome: ignored }], ..Writes::default() }),
+        ("dag", Writes { cursors: vec![cursor], ..Writes::default() }),
+        ("dag", Writes { paused: vec![(dag_id("gone"), true)], ..Writes::default() }),
+        ("command", Writes { commands: vec![(CommandId(uuid(6)), Ok(()))], ..Writes::default() }),
+    ];
+    for (n, (expected, broken)) in (1..).zip(stale) {
+        let mut leader = fixture.leader().await;
+        let good = started_run(n);
+        let writes = Writes {
+            new_runs: good.new_runs,
+            runs: [good.runs, broken.runs].concat(),
+            task_instances: [good.task_instances, broken.task_instances].concat(),
+            attempts: [good.attempts, broken.attempts].concat(),
+            transitions: good.transitions,
+            ..broken
+        };
+        let error = leader.write_turn(&writes, &[], now()).await.unwrap_err();
+        assert!(matches!(error, Error::Stale { table, expected: 1, found: 0 } if table == expected), "{error}");
+        assert!(matches!(leader.ping().await, Err(Error::Fenced)), "the leader is poisoned");
+        for table in ["dag_run", "task_instance", "attempt", "transition_log"] {
+            let count = format!("SELECT count(*) FROM {table}");
+            let count: i64 =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(fixture.database.pool()).await.unwrap();
+            assert_eq!(count, 0, "{table} after a stale {expected}");
+        }
+    }
 }
 
 #[tokio::test]

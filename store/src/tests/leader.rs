@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use gridflow_core::Epoch;
+use gridflow_core::{Epoch, RunState, Writes};
 use tokio::time::Instant;
 
 use super::fixture::*;
@@ -60,6 +60,29 @@ async fn a_takeover_waits_for_the_turn_in_flight() {
     won(takeover.await.unwrap().unwrap());
     assert_eq!(fixture.value::<i32>("SELECT slots FROM pool").await, 7);
     assert!(matches!(first.begin().await, Err(Error::Fenced)));
+}
+
+#[tokio::test]
+async fn a_takeover_waits_for_a_turn_that_the_server_is_writing() {
+    let fixture = fixture().await;
+    let mut first = fixture.leader().await;
+    first.write_turn(&started_run(1), &[], now()).await.unwrap();
+    let mut conn = fixture.conn().await;
+    let mut blocker = sqlx::Connection::begin(&mut conn).await.unwrap();
+    sqlx::query("SELECT FROM dag_run FOR UPDATE").execute(&mut *blocker).await.unwrap();
+    forget_lock(&mut first).await;
+    let end = Writes { runs: vec![run_write(1, Some(RunState::Running), RunState::Failed)], ..Writes::default() };
+    let turn = tokio::spawn(async move { first.write_turn(&end, &[], now()).await });
+    let stuck = "SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%turn_v1(%')";
+    eventually(&fixture, stuck).await;
+
+    let takeover = tokio::spawn(candidate(&fixture).await.try_lead(Epoch(0), now()));
+    eventually(&fixture, WAITS_FOR_A_LOCK).await;
+    blocker.rollback().await.unwrap();
+    turn.await.unwrap().unwrap();
+    won(takeover.await.unwrap().unwrap());
+    assert_eq!(fixture.value::<String>("SELECT state FROM dag_run").await, "failed");
 }
 
 #[tokio::test]
