@@ -84,6 +84,7 @@ pub async fn connect(url: &str, options: Options) -> Result<Database, Error> {
         .max_connections(options.connections_max)
         .acquire_timeout(options.acquire_timeout)
         .after_connect(|conn, _| Box::pin(async move { make_commits_durable(conn).await.map(drop) }))
+        .after_release(|conn, _| Box::pin(is_outside_transactions(conn)))
         .connect_with(connect.clone())
         .await?;
     Ok(Database { options, connect, pool })
@@ -102,6 +103,14 @@ pub(crate) async fn make_commits_durable(conn: &mut PgConnection) -> Result<(), 
     .fetch_optional(conn)
     .await
     .map(drop)
+}
+
+/// Whether a connection that comes back may be used again. A `BEGIN` whose future was dropped before its answer (a
+/// client that hung up, a term that ended) leaves a transaction that the connection does not know of: whatever the next
+/// user writes, without a transaction of its own, would be answered and never be committed.
+async fn is_outside_transactions(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // By the simple protocol: a statement outside of a transaction begins one at its own instant.
+    sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(conn).await?.try_get(0)
 }
 
 async fn examine(connect: &PgConnectOptions, durability: Durability) -> Result<(), Error> {

@@ -2,6 +2,9 @@
 
 use gridflow_testkit::postgres::{Durability as ServerDurability, Postgres};
 
+use futures_util::FutureExt;
+use sqlx::Connection;
+
 use super::fixture::*;
 use crate::{Durability, Error, Options, Refusal, connect};
 
@@ -48,4 +51,19 @@ async fn databases_that_can_not_keep_the_promises_are_refused() {
     assert_eq!(refusal(&read_only).await, Refusal::ReadOnly);
     let untracked = ["ALTER DATABASE NAME SET track_activities = off"];
     assert_eq!(refusal(&untracked).await, Refusal::ActivitiesNotTracked);
+}
+
+/// Who began a transaction and gave up before the answer leaves a connection that is in one, unknown to its client: what
+/// the next one writes, without a transaction of its own, would be told to be done and be gone.
+#[tokio::test]
+async fn a_connection_whose_begin_was_given_up_is_not_used_again() {
+    let f = fixture_with(Options { connections_max: 1, ..Options::default() }).await;
+    f.execute("CREATE TABLE written (it int)").await;
+    let mut conn = f.database.pool().acquire().await.unwrap();
+    assert!(conn.begin().now_or_never().is_none(), "the question is sent, nobody waits for the answer");
+    drop(conn);
+    f.execute("INSERT INTO written VALUES (1)").await;
+    let mut other = f.conn().await;
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM written").fetch_one(&mut other).await.unwrap();
+    assert_eq!(seen, 1, "what was answered is committed");
 }
