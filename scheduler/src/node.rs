@@ -1,6 +1,10 @@
 //! This node's identity: made once in its state directory.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
 use gridflow_core::NodeId;
 use uuid::Uuid;
@@ -17,17 +21,25 @@ pub(crate) fn node_id(state_dir: &Path) -> Result<NodeId, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Under a name of our own first: of two schedulers that start together, one's link wins.
             let draft = state_dir.join(format!("node-id.{}", std::process::id()));
-            fs::write(&draft, format!("{}\n", Uuid::now_v7())).map_err(failed)?;
+            write_durably(&draft, &format!("{}\n", Uuid::now_v7())).map_err(failed)?;
             let linked = fs::hard_link(&draft, &path);
             let _ = fs::remove_file(&draft);
             match linked {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
                 Ok(()) | Err(_) => {}
             }
+            // A node that comes back from a power cut under another name would leave its attempts to nobody.
+            fs::File::open(state_dir).and_then(|folder| folder.sync_all()).map_err(failed)?;
             fs::read_to_string(&path).and_then(|text| parse(&text)).map_err(failed)
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn parse(text: &str) -> io::Result<NodeId> {
