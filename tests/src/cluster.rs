@@ -113,17 +113,26 @@ impl Cluster {
 
     /// Queues a manual run, as a handler would: the run and its inbox row in one transaction.
     pub fn queue_run(&self, dag: &str, run_id: &str) -> Result<()> {
-        self.sql(&format!(
-            "WITH run AS (
-               INSERT INTO dag_run (id, dag_id, run_id, dag_version_id, run_type, state, run_after, queued_at, triggered_by)
-               SELECT (lpad(to_hex(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
-                       || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
-                      dag_id, '{run_id}', current_version_id, 'manual', 'queued', now(), now(), 'test'
-               FROM dag WHERE dag_id = '{dag}' RETURNING id)
-             INSERT INTO inbox (kind, subject, created_at) SELECT 'run_queued', id, now() FROM run"
-        ))?;
-        Ok(())
+        self.sql(&queue_statement(dag, &format!("'{run_id}'"), 1)).map(drop)
     }
+
+    /// Queues many at once; their ids are `PREFIX-1` and so on.
+    pub fn queue_runs(&self, dag: &str, prefix: &str, count: usize) -> Result<()> {
+        self.sql(&queue_statement(dag, &format!("'{prefix}-' || no"), count)).map(drop)
+    }
+}
+
+/// The statement that queues runs, their ids made by an expression over `no`.
+pub fn queue_statement(dag: &str, run_id: &str, count: usize) -> String {
+    format!(
+        "WITH run AS (
+           INSERT INTO dag_run (id, dag_id, run_id, dag_version_id, run_type, state, run_after, queued_at, triggered_by)
+           SELECT (lpad(to_hex(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+                   || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
+                  dag_id, {run_id}, current_version_id, 'manual', 'queued', now(), now(), 'test'
+           FROM dag, generate_series(1, {count}) AS no WHERE dag_id = '{dag}' RETURNING id)
+         INSERT INTO inbox (kind, subject, created_at) SELECT 'run_queued', id, now() FROM run"
+    )
 }
 
 /// One server for all tests of a program, durable as in production.

@@ -26,6 +26,12 @@ pub struct Evidence {
     pub killed_at: Vec<i64>,
     /// Runs that were asked for and confirmed, as DAG and run id.
     pub accepted: BTreeSet<(String, String)>,
+    /// Runs whose end was asked for, whether that was confirmed or not.
+    pub cancelled: BTreeSet<(String, String)>,
+    /// Commands that were confirmed, by their idempotency keys.
+    pub asked: BTreeSet<String>,
+    /// Those that have an answer.
+    pub answered: BTreeSet<String>,
     /// Rows of the inbox that the leader has not dealt with.
     pub inbox: usize,
     pub commands_open: usize,
@@ -89,12 +95,32 @@ pub struct Event {
     pub run: String,
 }
 
+/// What was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Runs that were confirmed, as DAG and run id.
+    pub runs: Vec<(String, String)>,
+    /// Runs whose end was asked for, whether that was confirmed or not.
+    pub cancelled: Vec<(String, String)>,
+    /// Idempotency keys of commands that were confirmed.
+    pub commands: Vec<String>,
+}
+
+impl From<Vec<(String, String)>> for Asked {
+    fn from(runs: Vec<(String, String)>) -> Self {
+        Self { runs, ..Self::default() }
+    }
+}
+
 impl Evidence {
     /// Reads all of it. The cluster must be at rest, or the tables belong to different moments.
-    pub fn read(cluster: &Cluster, marks: &Path, accepted: BTreeSet<(String, String)>) -> Result<Self> {
+    pub fn read(cluster: &Cluster, marks: &Path, asked: Asked) -> Result<Self> {
         let (marks, killed_at) = marks::read(marks)?;
         let mut evidence = tables::read(cluster)?;
-        (evidence.marks, evidence.killed_at, evidence.accepted) = (marks, killed_at, accepted);
+        (evidence.marks, evidence.killed_at) = (marks, killed_at);
+        evidence.accepted = asked.runs.into_iter().collect();
+        evidence.cancelled = asked.cancelled.into_iter().collect();
+        evidence.asked = asked.commands.into_iter().collect();
         Ok(evidence)
     }
 }

@@ -15,9 +15,9 @@ mod standalone;
 mod wait;
 pub mod workload;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, queue_statement};
 pub use failpoints::{Failpoints, Paused};
-pub use program::{Program, can_contain, gridflow};
+pub use program::{Program, can_contain, gridflow, memory_bytes};
 pub use proxy::{Moment, Proxy};
 pub use scene::Session;
 pub use standalone::{Installation, Standalone};

@@ -16,10 +16,11 @@ use nix::{
 /// Where the program is: beside the test programs.
 pub fn gridflow() -> Result<PathBuf> {
     let test = std::env::current_exe().context("finding the test program")?;
-    let path = test.ancestors().nth(2).map(|target| target.join("gridflow")).unwrap_or_default();
-    if !path.is_file() {
-        bail!("{} is missing: build it first (`cargo build -p gridflow-cli`, as `make test` does)", path.display());
-    }
+    // Tests lie one folder deeper than programs.
+    let beside = test.ancestors().skip(1).take(2).map(|folder| folder.join("gridflow")).find(|path| path.is_file());
+    let Some(path) = beside else {
+        bail!("there is no `gridflow` beside {}: build it first (`cargo build -p gridflow-cli`)", test.display());
+    };
     Ok(path)
 }
 
@@ -27,6 +28,13 @@ pub fn gridflow() -> Result<PathBuf> {
 pub fn can_contain() -> bool {
     let made = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).stderr(Stdio::null()).status();
     made.is_ok_and(|status| status.success())
+}
+
+/// The proportional set size of a process.
+pub fn memory_bytes(pid: Pid) -> Result<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("reading its memory")?;
+    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("its proportional set size")?;
+    Ok(pss.trim().trim_end_matches(" kB").parse::<u64>().context("its proportional set size")? << 10)
 }
 
 /// A running program; killed with SIGKILL when dropped, so that nothing outlives its test.
@@ -82,6 +90,11 @@ impl Program {
 
     pub fn is_running(&mut self) -> Result<bool> {
         Ok(self.child.try_wait().context("asking for its end")?.is_none())
+    }
+
+    /// Its share of the machine's memory: pages that it shares with others count in part.
+    pub fn memory_bytes(&self) -> Result<u64> {
+        memory_bytes(self.pid())
     }
 
     /// What it printed so far, for messages of failed tests.

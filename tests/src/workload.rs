@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::{
     Cluster, Program, Proxy,
     check::{self, Losses, Rules},
-    evidence::{Evidence, LIBRARY, marks},
+    evidence::{Asked, Evidence, LIBRARY, Run, marks},
     remains, wait_for,
 };
 
@@ -148,21 +148,10 @@ impl Workload {
         let work = "work() { sleep \"$1\"; printf '\"%s\"' \"$GRIDFLOW_ATTEMPT_ID\" > \"$GRIDFLOW_OUTPUT\"; }\n";
         fs::write(cluster.path("library.sh"), format!("{LIBRARY}{work}")).context("writing the library")?;
         fs::create_dir(cluster.path("in"))?;
-        let (library, marks) = (cluster.path("library.sh"), cluster.path("marks"));
-        let incoming = cluster.path("in").display().to_string();
-        for promise in &PROMISES {
-            let text = format!(
-                "dag: {}\nmax_active_tasks: {}\nmax_active_runs: {}\nenv: {{LIBRARY: '{}', MARKS: '{}'}}{}",
-                promise.dag,
-                promise.max_active_tasks,
-                promise.max_active_runs,
-                library.display(),
-                marks.display(),
-                promise.text.replace("@in", &incoming),
-            );
-            cluster.save_dag(&format!("{}.yaml", promise.dag), &text)?;
-        }
         let workload = Self { cluster };
+        for promise in &PROMISES {
+            workload.save(promise, "first")?;
+        }
         let first = workload.cluster.scheduler("first")?;
         workload.cluster.until("SELECT count(*) FROM dag", &PROMISES.len().to_string()).context(first.log())?;
         for (pool, slots) in POOLS {
@@ -202,6 +191,25 @@ impl Workload {
     pub fn wait_for_running(&self, at_least: usize) -> Result<()> {
         wait_for("running commands", PATIENCE, || Ok((at_least <= marks::running(&self.marks())?).then_some(())))
             .with_context(|| self.unfinished())
+    }
+
+    /// Saves one of the DAGs again; each note makes another version of it.
+    pub fn edit(&self, no: usize, note: &str) -> Result<()> {
+        self.save(&PROMISES[no % PROMISES.len()], note)
+    }
+
+    fn save(&self, promise: &Promise, note: &str) -> Result<()> {
+        let path = |name: &str| self.cluster.path(name).display().to_string();
+        let text = format!(
+            "# {note}\ndag: {}\nmax_active_tasks: {}\nmax_active_runs: {}\nenv: {{LIBRARY: '{}', MARKS: '{}'}}{}",
+            promise.dag,
+            promise.max_active_tasks,
+            promise.max_active_runs,
+            path("library.sh"),
+            path("marks"),
+            promise.text.replace("@in", &path("in")),
+        );
+        self.cluster.save_dag(&format!("{}.yaml", promise.dag), &text)
     }
 
     /// Lets a file land that makes a run.
@@ -270,10 +278,11 @@ impl Workload {
     }
 
     /// Reads what is left and checks all of it.
-    pub fn check(&self, accepted: Vec<(String, String)>, losses: Losses) -> Result<Evidence> {
-        let evidence = Evidence::read(&self.cluster, &self.marks(), accepted.into_iter().collect())?;
+    pub fn check(&self, asked: impl Into<Asked>, losses: Losses) -> Result<Evidence> {
+        let evidence = Evidence::read(&self.cluster, &self.marks(), asked.into())?;
         check::check(&evidence, &self.rules(losses))?;
-        if let Some(run) = evidence.runs.iter().find(|run| run.state != "success") {
+        let is_cancelled = |run: &Run| evidence.cancelled.contains(&(run.dag.clone(), run.run_id.clone()));
+        if let Some(run) = evidence.runs.iter().find(|run| run.state != "success" && !is_cancelled(run)) {
             anyhow::bail!("run {} of {} is {}: {}", run.run_id, run.dag, run.state, run.reason);
         }
         Ok(evidence)

@@ -102,6 +102,9 @@ fn healthy() -> Evidence {
         ],
         killed_at: vec![200],
         accepted: [("load".to_owned(), "run-1".to_owned())].into(),
+        cancelled: [].into(),
+        asked: ["key".to_owned()].into(),
+        answered: ["key".to_owned()].into(),
         inbox: 0,
         commands_open: 0,
     }
@@ -160,6 +163,7 @@ fn doctored_losses_are_caught() {
     caught(Invariant::NoLoss, "a confirmed run that is gone", |evidence| {
         evidence.accepted.insert(("load".into(), "run-3".into()));
     });
+    caught(Invariant::NoLoss, "a confirmed command that is gone", |evidence| evidence.answered.clear());
     caught(Invariant::NoLoss, "a letter that nobody opened", |evidence| evidence.inbox = 1);
     caught(Invariant::NoLoss, "a command without an answer", |evidence| evidence.commands_open = 1);
     caught(Invariant::NoLoss, "an event without an outcome", |evidence| evidence.events[0].outcome.clear());

@@ -56,7 +56,8 @@ fn fenced(evidence: &Evidence, findings: &mut Vec<Finding>) {
 }
 
 fn present(evidence: &Evidence) -> HashMap<String, String> {
-    let runs = evidence.runs.iter().filter(|run| run.has_started);
+    // The log knows nothing of a run that a handler created and the leader has not touched yet.
+    let runs = evidence.runs.iter().filter(|run| run.state != "queued" || run.has_started);
     let runs = runs.map(|run| (format!("run {}", run.id), run.state.clone()));
     let task_instances = evidence.task_instances.iter();
     let task_instances =

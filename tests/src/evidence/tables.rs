@@ -52,6 +52,7 @@ pub(super) fn read(cluster: &Cluster) -> Result<Evidence> {
             changes: changes.split(';').filter(|change| !change.is_empty()).map(str::to_owned).collect(),
         })?,
         events: rows(cluster, EVENTS, |[id, dag, key, outcome, run]| Event { id, dag, key, outcome, run })?,
+        answered: rows(cluster, ANSWERED, |[key]| key)?.into_iter().collect(),
         inbox: count("SELECT count(*) FROM inbox")?,
         commands_open: count("SELECT count(*) FROM command WHERE outcome IS NULL")?,
         ..Evidence::default()
@@ -71,6 +72,7 @@ const ATTEMPTS: &str = "dag_run_id, attempt_id, task_no, map_index, state, outco
     ORDER BY dag_run_id, attempt_id";
 const LOG: &str =
     "turn, epoch, dag_run_id, replace(changes, E'\\n', ';') FROM transition_log ORDER BY turn, dag_run_id";
+const ANSWERED: &str = "idempotency_key FROM command WHERE outcome IS NOT NULL";
 const EVENTS: &str = "id, dag_id, bundle_id || '/' || dag_id || '/' || trigger_name || '/' || dedup_key, outcome,
     dag_run_id FROM event ORDER BY id";
 

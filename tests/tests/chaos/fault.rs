@@ -20,6 +20,9 @@ pub enum Fault {
     StandbyKilled,
     HostKilled,
     EverythingKilled,
+    /// And the database with it.
+    MachineKilled,
+    HostAndLeaderKilled,
     LeaderStopped,
     SessionsEnded,
     DatabaseRestarted,
@@ -31,7 +34,7 @@ pub enum Fault {
     At(Moment),
 }
 
-const ALL: [Fault; 16] = [
+const ALL: [Fault; 18] = [
     Fault::LeaderKilled,
     Fault::At(Moment::CommitAnswerSwallowed),
     Fault::HostKilled,
@@ -40,6 +43,8 @@ const ALL: [Fault; 16] = [
     Fault::EverythingKilled,
     Fault::LeaderStopped,
     Fault::At(Moment::CommitAnswerCut),
+    Fault::MachineKilled,
+    Fault::HostAndLeaderKilled,
     Fault::SessionsEnded,
     Fault::NetworkCut,
     Fault::DatabaseRestarted,
@@ -83,8 +88,21 @@ impl Fault {
                 }
                 Ok(())
             }
-            Self::EverythingKilled => {
+            Self::HostAndLeaderKilled => {
+                let leader = site.leader()?;
+                if let Some(host) = site.workload.cluster.host() {
+                    let _ = kill(host, Signal::SIGKILL);
+                }
+                site.kill(leader)
+            }
+            Self::EverythingKilled | Self::MachineKilled => {
+                if self == Self::MachineKilled {
+                    server.stop(Stop::Crash)?;
+                }
                 site.workload.kill_everything()?;
+                if self == Self::MachineKilled {
+                    server.start_again()?;
+                }
                 for no in 0..site.schedulers.len() {
                     site.schedulers[no].program.end()?;
                     site.start(no)?;

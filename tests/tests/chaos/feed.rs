@@ -10,14 +10,21 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use gridflow_tests::workload::{DAGS, Workload};
+use gridflow_tests::{
+    evidence::Asked,
+    workload::{DAGS, Workload},
+};
 
 /// So that the machine keeps up: runs that may be unfinished at once.
 const UNFINISHED_MAX: usize = 24;
 const PAUSE: Duration = Duration::from_millis(120);
 
-/// Runs that were confirmed, and how many files landed.
-pub type Fed = (Vec<(String, String)>, usize);
+/// Of this many runs the end of one is asked for, somewhere in its midst.
+const CANCEL_EVERY: usize = 9;
+const EDIT_EVERY: usize = 11;
+
+/// What was asked for, and how many files landed.
+pub type Fed = (Asked, usize);
 
 pub struct Feed<'scope> {
     is_over: Arc<AtomicBool>,
@@ -38,12 +45,18 @@ impl<'scope> Feed<'scope> {
 }
 
 fn feed(workload: &Workload, is_over: &AtomicBool) -> Result<Fed> {
-    let (mut accepted, mut landed) = (Vec::new(), 0);
+    let (mut asked, mut landed) = (Asked::default(), 0);
     for no in 0.. {
         if is_over.load(Ordering::SeqCst) {
             break;
         }
         sleep(PAUSE);
+        if no % EDIT_EVERY == 0 {
+            workload.edit(no / EDIT_EVERY, &format!("edit {no}"))?;
+        }
+        if no % CANCEL_EVERY == 0 {
+            cancel_one(workload, &mut asked, no);
+        }
         let unfinished = workload.cluster.sql("SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')");
         // Nobody can ask while the database is away.
         let Ok(Ok(unfinished)) = unfinished.map(|count| count.parse::<usize>()) else { continue };
@@ -56,7 +69,7 @@ fn feed(workload: &Workload, is_over: &AtomicBool) -> Result<Fed> {
                 let run_id = format!("feed-{no}");
                 // Without a confirmation it may be there or not; with one it must be.
                 if workload.cluster.queue_run(dag, &run_id).is_ok() {
-                    accepted.push(((*dag).to_owned(), run_id));
+                    asked.runs.push(((*dag).to_owned(), run_id));
                 }
             }
             None => {
@@ -65,5 +78,19 @@ fn feed(workload: &Workload, is_over: &AtomicBool) -> Result<Fed> {
             }
         }
     }
-    Ok((accepted, landed))
+    Ok((asked, landed))
+}
+
+/// Asks for the end of a run that may be anywhere on its way, or over. A `parent` would leave its child behind.
+fn cancel_one(workload: &Workload, asked: &mut Asked, no: usize) {
+    let some = "SELECT dag_id || ' ' || run_id FROM dag_run
+        WHERE state IN ('queued', 'running') AND dag_id NOT IN ('parent', 'child') ORDER BY random() LIMIT 1";
+    let Ok(run) = workload.cluster.sql(some) else { return };
+    let Some((dag, run_id)) = run.split_once(' ') else { return };
+    // It may be cancelled even if that is not confirmed.
+    asked.cancelled.push((dag.to_owned(), run_id.to_owned()));
+    let key = format!("cancel-{no}");
+    if workload.cluster.cancel(&key, run_id).is_ok() {
+        asked.commands.push(key);
+    }
 }

@@ -38,12 +38,13 @@ fn history(seed: u64, count: usize) -> Result<()> {
     let mut dice = Dice(seed);
     let mut done: BTreeMap<String, usize> = BTreeMap::new();
     let mut deck = fault::deck(&mut dice, count);
-    let (accepted, landed) = thread::scope(|scope| -> Result<_> {
+    let (asked, landed) = thread::scope(|scope| -> Result<_> {
         let feed = Feed::begin(scope, &workload);
         let mut strike = || -> Result<()> {
             while let Some(fault) = deck.pop() {
                 thread::sleep(Duration::from_millis(dice.below(800)));
                 site.keep_alive()?;
+                eprintln!("{} {fault:?}", count - deck.len());
                 fault.strike(&mut site, &mut dice).with_context(|| format!("{fault:?}"))?;
                 *done.entry(format!("{fault:?}")).or_default() += 1;
             }
@@ -57,15 +58,15 @@ fn history(seed: u64, count: usize) -> Result<()> {
     site.heal()?;
     workload.wait_until_idle(PATIENCE).with_context(|| site.logs())?;
     let losses = if count == 0 { Losses::None } else { Losses::Expected };
-    let evidence = workload.check(accepted, losses).with_context(|| site.logs())?;
+    let evidence = workload.check(asked, losses).with_context(|| site.logs())?;
     assert_eq!(evidence.events.len(), landed, "each file that landed is one event");
     let lost = evidence.attempts.iter().filter(|attempt| attempt.outcome == "lost").count();
     eprintln!(
-        "{} runs, {} attempts of which {lost} were lost, {} leaders, {} ended by themselves; {done:?}",
+        "{} runs of which {} were cancelled, {} attempts of which {lost} were lost, {} leaders; {done:?}",
         evidence.runs.len(),
+        evidence.cancelled.len(),
         evidence.attempts.len(),
         evidence.log.last().map_or(0, |row| row.epoch),
-        site.ended_by_themselves,
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gridflow_tests::{Program, Proxy, wait_for, workload::Workload};
 
 const SCHEDULERS: [&str; 2] = ["north", "south"];
@@ -10,7 +10,6 @@ const SCHEDULERS: [&str; 2] = ["north", "south"];
 pub struct Site<'a> {
     pub workload: &'a Workload,
     pub schedulers: Vec<Scheduler>,
-    pub ended_by_themselves: usize,
 }
 
 pub struct Scheduler {
@@ -26,14 +25,18 @@ impl<'a> Site<'a> {
             let program = workload.scheduler(name, Some(&proxy))?;
             Ok(Scheduler { name, proxy, program })
         });
-        Ok(Self { workload, schedulers: schedulers.collect::<Result<_>>()?, ended_by_themselves: 0 })
+        Ok(Self { workload, schedulers: schedulers.collect::<Result<_>>()? })
     }
 
-    /// Starts again what has ended, as a service manager does.
+    /// Starts again what has ended, as a service manager does: a program that finds no database at its start ends.
     pub fn keep_alive(&mut self) -> Result<()> {
         for no in 0..self.schedulers.len() {
             if !self.schedulers[no].program.is_running()? {
-                self.ended_by_themselves += 1;
+                let log = self.schedulers[no].program.log();
+                let last = log.rsplit("error: ").next().unwrap_or_default();
+                if !last.starts_with("cannot use the database") && !last.starts_with("cannot bring") {
+                    bail!("{} ended by itself: {last}", self.schedulers[no].name);
+                }
                 self.start(no)?;
             }
         }

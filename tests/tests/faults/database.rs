@@ -44,7 +44,7 @@ fn nothing_is_launched_any_more_on_a_database_that_went_back_in_time() -> Result
     assert!(log.contains("went back in time"), "{log}");
     // What ran goes on to its end; started is nothing more, by nobody.
     let starts = |evidence: Evidence| evidence.marks.len();
-    let read = || Evidence::read(&workload.cluster, &workload.marks(), after.iter().cloned().collect());
+    let read = || Evidence::read(&workload.cluster, &workload.marks(), after.clone().into());
     wait_for("the end of what ran", PATIENCE, || {
         let evidence = read()?;
         let all = gridflow_tests::check::findings(&evidence, &workload.rules(Losses::None));

@@ -105,7 +105,7 @@ fn without_room(workload: &Workload, state: &Path) -> Result<()> {
     fs::remove_file(&filler)?;
     accepted.extend(workload.ask("after", 1)?);
     workload.wait_until_idle(PATIENCE).with_context(|| scheduler.log())?;
-    let evidence = Evidence::read(&workload.cluster, &workload.marks(), accepted.into_iter().collect())?;
+    let evidence = Evidence::read(&workload.cluster, &workload.marks(), accepted.into())?;
     check::check(&evidence, &workload.rules(Losses::Expected)).with_context(|| scheduler.log())?;
     // A command that could not write its output failed by itself. Nothing else may.
     let failed = evidence.task_instances.iter().filter(|ti| ti.state == "failed");

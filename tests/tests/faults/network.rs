@@ -1,50 +1,37 @@
 //! The way to the database breaks at the worst moments of a turn.
 
-use std::time::Duration;
+use anyhow::{Context, Result};
+use gridflow_tests::{Cluster, Moment, Program, Proxy, check::Losses, wait_for, workload::Workload};
+use nix::sys::signal::Signal;
 
-use anyhow::Result;
-use gridflow_tests::{Cluster, Moment, Proxy, history, wait_for};
+use crate::{PATIENCE, end_well};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A leader behind a proxy, and a standby with a way of its own.
+struct Scene {
+    workload: Workload,
+    proxy: Proxy,
+    leader: Program,
+    standby: Program,
+}
 
-const CHAIN: &str = "
-dag: chain
-defaults: {env: {STARTS_FILE: \"@starts\"}}
-tasks:
-  a: {bash: 'echo \"$GRIDFLOW_ATTEMPT_ID\" >> \"$STARTS_FILE\"'}
-  b: {needs: a, bash: 'echo \"$GRIDFLOW_ATTEMPT_ID\" >> \"$STARTS_FILE\"'}
-  c: {needs: b, bash: 'echo \"$GRIDFLOW_ATTEMPT_ID\" >> \"$STARTS_FILE\"'}
-";
-
-/// A leader behind a proxy and a standby with a way of its own; the fault strikes while a run is under way.
-fn one_fault(moment: Moment) -> Result<()> {
-    let cluster = Cluster::new(&[])?;
-    let text = CHAIN.replace("@starts", &cluster.path("starts").display().to_string());
-    std::fs::write(cluster.path("dags/chain.yaml"), text)?;
-    let proxy = Proxy::start(cluster.server.port())?;
-    let leader = cluster.scheduler_through("leader", &proxy, &[])?;
-    wait_for("the DAG", PATIENCE, || {
-        Ok((cluster.sql("SELECT count(*) FROM dag").is_ok_and(|n| n == "1")).then_some(()))
-    })
-    .map_err(|error| error.context(leader.log()))?;
-    assert!(cluster.leads_through(&proxy)?);
-    let standby = cluster.scheduler("standby")?;
+fn scene() -> Result<Scene> {
+    let workload = Workload::begin(Cluster::new(&[])?)?;
+    let proxy = Proxy::start(workload.cluster.server.port())?;
+    let leader = workload.scheduler("leader", Some(&proxy))?;
+    wait_for("the leader", PATIENCE, || Ok(workload.cluster.leads_through(&proxy)?.then_some(())))
+        .with_context(|| leader.log())?;
+    let standby = workload.scheduler("standby", None)?;
     wait_for("the standby", PATIENCE, || Ok(standby.log().contains("standing by").then_some(())))?;
+    Ok(Scene { workload, proxy, leader, standby })
+}
 
+/// The fault strikes while runs are under way; nothing is given up for it.
+fn one_fault(moment: Moment) -> Result<()> {
+    let Scene { workload, proxy, leader, standby } = scene()?;
     proxy.arm(moment);
-    cluster.queue_run("chain", "one")?;
+    let accepted = workload.ask("run", 1)?;
     proxy.wait_until_fired(PATIENCE)?;
-    wait_for("the run's end", PATIENCE, || {
-        Ok(["success", "failed"].contains(&cluster.sql("SELECT state FROM dag_run")?.as_str()).then_some(()))
-    })
-    .map_err(|error| error.context(format!("{}\n\n{}", leader.log(), standby.log())))?;
-    proxy.heal();
-    let starts = history::starts(&cluster.path("starts"))?;
-    history::check_one_launch(&starts)?;
-    assert_eq!(starts.len(), 3);
-    history::check_all_ended(cluster.server, &cluster.database, "success", 1)?;
-    history::check_attempts_match(cluster.server, &cluster.database, &starts)?;
-    history::check_log_replays(cluster.server, &cluster.database)
+    end_well(&workload, accepted, Losses::None, &[&leader, &standby]).map(drop)
 }
 
 #[test]
@@ -65,4 +52,22 @@ fn a_turn_that_falls_into_a_black_hole_is_made_anew_by_the_next_leader() -> Resu
 #[test]
 fn a_turn_that_is_cut_off_is_made_anew() -> Result<()> {
     one_fault(Moment::CutInTurn)
+}
+
+#[test]
+fn a_leader_that_was_stopped_in_a_turn_changes_nothing_when_it_goes_on() -> Result<()> {
+    let Scene { workload, proxy, leader, standby } = scene()?;
+    let epoch = || -> Result<i64> { workload.cluster.sql("SELECT epoch FROM leader")?.parse().context("an epoch") };
+    let before = epoch()?;
+    proxy.arm(Moment::BlackHoleInTurn);
+    let accepted = workload.ask("run", 1)?;
+    proxy.wait_until_fired(PATIENCE)?;
+    leader.signal(Signal::SIGSTOP)?;
+    wait_for("a takeover", PATIENCE, || Ok((before < epoch()?).then_some(())))?;
+    // The rest of its turn arrives, and then it goes on.
+    proxy.heal();
+    leader.signal(Signal::SIGCONT)?;
+    end_well(&workload, accepted, Losses::None, &[&leader, &standby])?;
+    assert_eq!(epoch()?, before + 1, "it did not lead again while the other lives");
+    Ok(())
 }
