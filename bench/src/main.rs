@@ -105,7 +105,9 @@ fn run(names: &[String], quick: bool, program: Option<PathBuf>, out: &Path) -> R
     };
     for (name, measure) in chosen {
         bench.begin(name);
-        match measure(&mut bench) {
+        let measured = measure(&mut bench);
+        stop::wait_if_stopping();
+        match measured {
             Ok(lines) => {
                 lines.iter().for_each(|line| println!("{}", line.text()));
                 bench.lines.extend(lines);
@@ -123,6 +125,7 @@ fn run(names: &[String], quick: bool, program: Option<PathBuf>, out: &Path) -> R
     drop(bench);
     fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
     results::write(out, &results)?;
+    print!("\n{}", summary(&results));
     eprintln!("the figures are in {}", out.display());
     Ok(if results.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -133,11 +136,35 @@ fn program_beside_us() -> Result<PathBuf> {
 }
 
 fn choose(names: &[String]) -> Result<Vec<Item>> {
-    if let Some(unknown) = names.iter().find(|name| ITEMS.iter().all(|(item, _)| item != name)) {
+    if let Some(unknown) = names.iter().find(|name| !ITEMS.iter().any(|(item, _)| is_named(item, name))) {
         bail!("no item `{unknown}`; there are {}", ITEMS.map(|(item, _)| item).join(" "));
     }
-    let is_chosen = |item: &str| names.is_empty() || names.iter().any(|name| name == item);
+    let is_chosen = |item: &str| names.is_empty() || names.iter().any(|name| is_named(item, name));
     Ok(ITEMS.into_iter().filter(|(item, _)| is_chosen(item)).collect())
+}
+
+/// W7a and W7b are measured together, and all of W7 goes by that name, too.
+fn is_named(item: &str, name: &str) -> bool {
+    let other_names: &[&str] = match item {
+        "W7ab" => &["W7", "W7a", "W7b"],
+        "W7c" => &["W7"],
+        _ => &[],
+    };
+    item == name || other_names.contains(&name)
+}
+
+/// How many targets are reached, and which are not.
+fn summary(results: &Results) -> String {
+    let judged: Vec<_> = results.lines.iter().filter_map(|line| Some((line, line.is_met()?))).collect();
+    let missed: Vec<_> = judged.iter().filter(|(_, is_met)| !is_met).map(|(line, _)| line.key()).collect();
+    let mut text = format!("{} of {} targets met\n", judged.len() - missed.len(), judged.len());
+    for key in missed {
+        text += &format!("missed: {key}\n");
+    }
+    for failed in &results.failed {
+        text += &format!("failed: {failed}\n");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -148,6 +175,8 @@ mod tests {
     fn items_are_chosen_by_name_and_measured_in_their_own_order() {
         let names = |chosen: Vec<Item>| chosen.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(choose(&["W7c".into(), "W1".into()]).expect("both exist")), ["W1", "W7c"]);
+        assert_eq!(names(choose(&["W7".into()]).expect("all of W7")), ["W7ab", "W7c"]);
+        assert_eq!(names(choose(&["W7b".into()]).expect("one of two")), ["W7ab"]);
         assert_eq!(choose(&[]).expect("all").len(), ITEMS.len());
         assert!(choose(&["W99".into()]).is_err());
     }

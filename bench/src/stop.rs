@@ -3,7 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +25,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 const GRACE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 static STARTED: Mutex<Vec<Started>> = Mutex::new(Vec::new());
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,7 @@ pub fn on_signals(root: &Path) -> Result<()> {
     let root = root.to_owned();
     thread::Builder::new().name("signals".into()).spawn(move || {
         let _ = signals.wait();
+        IS_STOPPING.store(true, Ordering::Relaxed);
         eprintln!("stopping what was started");
         for started in STARTED.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             end(&started.program, &started.state_dir);
@@ -46,6 +51,13 @@ pub fn on_signals(root: &Path) -> Result<()> {
         std::process::exit(EXIT_INTERRUPTED);
     })?;
     Ok(())
+}
+
+/// While the driver stops, nothing goes on: what fails now fails because of that.
+pub fn wait_if_stopping() {
+    while IS_STOPPING.load(Ordering::Relaxed) {
+        thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// From now on the processes of this state directory are ours to end.
