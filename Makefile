@@ -8,7 +8,7 @@ CARGO ?= cargo
 export SQLX_OFFLINE ?= true
 
 .DEFAULT_GOAL := menu
-.PHONY: menu run test unit check fix bench bench-compare bench-record
+.PHONY: menu run test unit check fix bench bench-compare bench-record faults soak
 
 menu:
 	@echo 'make run      build, then run everything on the DAGs of $(DAGS)/, API on port $(PORT)'
@@ -16,6 +16,8 @@ menu:
 	@echo 'make test     all tests, against real servers'
 	@echo 'make check    formatting, lints, layers, generated files; changes nothing'
 	@echo 'make fix      formatting, lints and generated files, put right'
+	@echo 'make faults   everything that can break is broken, for long: about an hour; FAULTS=200 SEEDS=2000000 LOAD=10000'
+	@echo 'make soak     steady work for an hour (GRIDFLOW_SOAK=minutes): is everything flat?'
 	@echo 'make bench    how fast it is, beside what the machine can do: docs/benchmarks.md'
 	@echo
 	@echo 'Other DAGs or another port: make run DAGS=path/to/dags PORT=9000'
@@ -51,6 +53,21 @@ fix:
 	$(CARGO) fmt --all
 	UPDATE=1 $(CARGO) test --quiet --package gridflow-dag-spec pages
 	$(CARGO) xtask sqlx-prepare
+
+# The long form of what `make test` does in seconds. GRIDFLOW_FAULTS_SEED repeats the order of faults.
+FAULTS ?= 200
+SEEDS ?= 2000000
+LOAD ?= 10000
+faults:
+	@scripts/ensure-postgresql
+	GRIDFLOW_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --package gridflow-core --test sim
+	$(CARGO) build --workspace --bin gridflow
+	GRIDFLOW_FAULTS=$(FAULTS) GRIDFLOW_LOAD=$(LOAD) $(CARGO) test --package gridflow-tests --no-fail-fast -- --nocapture
+
+soak:
+	@scripts/ensure-postgresql
+	$(CARGO) build --release --package gridflow-cli --package gridflow-tests
+	target/release/soak
 
 # `make bench ONLY="W1 W7c" QUICK=--quick`; the figures also go to target/bench/results.json.
 bench:
