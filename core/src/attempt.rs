@@ -41,6 +41,8 @@ pub enum AttemptOutcome {
     Exited { code: i32 },
     /// A signal that Gridflow did not send ended the command.
     Signaled { signal: i32 },
+    /// The kernel ended it with SIGKILL, because it took more memory than there is.
+    OutOfMemory,
     /// Ended by its execution timeout.
     TimedOut,
     /// Ended, after its start, because Gridflow was asked to.
@@ -60,7 +62,7 @@ impl AttemptOutcome {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Exited { .. } => "exited",
-            Self::Signaled { .. } => "signaled",
+            Self::Signaled { .. } | Self::OutOfMemory => "signaled",
             Self::TimedOut => "timed_out",
             Self::Canceled => "canceled",
             Self::NeverStarted => "never_started",

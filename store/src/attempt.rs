@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use crate::{text::clean, turn_row::turn_row};
 
+/// What the kernel sends to what takes too much memory.
+const SIGKILL: i32 = 9;
+
 /// An attempt as a turn leaves it.
 #[derive(Debug, sqlx::Encode)]
 pub(crate) struct TurnRow<'a> {
@@ -74,6 +77,7 @@ fn exit_code(outcome: &AttemptOutcome) -> Option<i32> {
     match outcome {
         AttemptOutcome::Exited { code } => Some(*code),
         AttemptOutcome::Signaled { .. }
+        | AttemptOutcome::OutOfMemory
         | AttemptOutcome::TimedOut
         | AttemptOutcome::Canceled
         | AttemptOutcome::NeverStarted
@@ -86,6 +90,7 @@ fn exit_code(outcome: &AttemptOutcome) -> Option<i32> {
 fn signal(outcome: &AttemptOutcome) -> Option<i32> {
     match outcome {
         AttemptOutcome::Signaled { signal } => Some(*signal),
+        AttemptOutcome::OutOfMemory => Some(SIGKILL),
         AttemptOutcome::Exited { .. }
         | AttemptOutcome::TimedOut
         | AttemptOutcome::Canceled
@@ -100,6 +105,7 @@ fn message(outcome: &AttemptOutcome) -> Option<Cow<'_, str>> {
     match outcome {
         AttemptOutcome::SpawnFailed { message } | AttemptOutcome::OutputInvalid { message } => Some(clean(message)),
         AttemptOutcome::Lost { reason } => Some(clean(reason)),
+        AttemptOutcome::OutOfMemory => Some("out of memory".into()),
         AttemptOutcome::Exited { .. }
         | AttemptOutcome::Signaled { .. }
         | AttemptOutcome::TimedOut

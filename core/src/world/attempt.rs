@@ -273,6 +273,7 @@ fn implies_start(outcome: &AttemptOutcome) -> bool {
     match outcome {
         AttemptOutcome::Exited { .. }
         | AttemptOutcome::Signaled { .. }
+        | AttemptOutcome::OutOfMemory
         | AttemptOutcome::TimedOut
         | AttemptOutcome::Canceled
         | AttemptOutcome::OutputInvalid { .. } => true,
@@ -286,6 +287,7 @@ fn meaning(outcome: &AttemptOutcome, skip_exit_codes: &[i32]) -> Meaning {
         AttemptOutcome::Exited { code } if skip_exit_codes.contains(code) => Meaning::Skipped,
         AttemptOutcome::Exited { code } => Meaning::TaskFailed(format!("exit code {code}")),
         AttemptOutcome::Signaled { signal } => Meaning::TaskFailed(format!("ended by signal {signal}")),
+        AttemptOutcome::OutOfMemory => Meaning::TaskFailed("out of memory: ended by the kernel".to_owned()),
         AttemptOutcome::TimedOut => Meaning::TaskFailed("execution timeout".to_owned()),
         AttemptOutcome::SpawnFailed { message } => Meaning::TaskFailed(format!("could not be started: {message}")),
         AttemptOutcome::OutputInvalid { message } => Meaning::TaskFailed(format!("invalid output: {message}")),

@@ -181,13 +181,23 @@ pub(super) struct Start {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum End {
-    Exited { code: i32 },
-    Signaled { signal: i32 },
+    Exited {
+        code: i32,
+    },
+    Signaled {
+        signal: i32,
+    },
+    /// By the kernel, with SIGKILL.
+    OutOfMemory,
     TimedOut,
     Canceled,
     NeverStarted,
-    SpawnFailed { message: String },
-    Lost { reason: String },
+    SpawnFailed {
+        message: String,
+    },
+    Lost {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ pub(super) fn outcome(end: End) -> AttemptOutcome {
     match end {
         End::Exited { code } => AttemptOutcome::Exited { code },
         End::Signaled { signal } => AttemptOutcome::Signaled { signal },
+        End::OutOfMemory => AttemptOutcome::OutOfMemory,
         End::TimedOut => AttemptOutcome::TimedOut,
         End::Canceled => AttemptOutcome::Canceled,
         End::NeverStarted => AttemptOutcome::NeverStarted,

@@ -20,7 +20,7 @@ use super::{
         staging::is_passing,
         wire::{CancelOrder, Command, End, Record as Shown, Start, State, Usage},
     },
-    cgroup::Cgroups,
+    cgroup::{Cgroups, Watch},
     claims::Present,
     clock::{BootNs, wall_us},
     failure,
@@ -49,6 +49,10 @@ pub(super) struct Attempts {
     pub(super) forgotten: BTreeSet<(i64, Slot)>,
     pub(super) turn_max: i64,
     pub(super) cgroups: Option<Cgroups>,
+    /// Groups of attempts that are being ended, until they are empty.
+    pub(super) emptying: HashMap<Slot, Watch>,
+    /// Those of them that nobody waits for yet.
+    pub(super) to_watch: Vec<Slot>,
     /// As the first process of a container: the program that is to run there.
     pub(super) ward: Option<Ward>,
     spawner: Spawner,
@@ -116,6 +120,8 @@ impl Attempts {
             committed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             cgroups: Cgroups::find(),
+            emptying: HashMap::new(),
+            to_watch: Vec::new(),
             ward: None,
             spawner: Spawner::new()?,
         })

@@ -10,7 +10,7 @@
 //! The common case costs two system calls: we are the subreaper, so a command that left nothing has left no process in
 //! its group, and us no child that is not a command.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, hash_map::Entry};
 
 use gridflow_failpoint::{Point, reach};
 use nix::libc;
@@ -180,11 +180,12 @@ impl Attempts {
         if members.is_empty() && !has_stray && !self.cgroup_lives(slot) {
             return self.gone(slot);
         }
+        let told = self.is_told_of_the_end(slot, &members);
         let Some(open) = self.open.get_mut(&slot) else { return };
         let first_look = open.pause_ms == 0;
         let kill_at = *open.kill_at.get_or_insert(now.plus_ms(open.record.grace_ms));
         open.pause_ms = (open.pause_ms * 2).clamp(PAUSE_MS_MIN, PAUSE_MS_MAX);
-        let next = now.plus_ms(open.pause_ms);
+        let next = if told { kill_at.max(now.plus_ms(PAUSE_MS_MAX)) } else { now.plus_ms(open.pause_ms) };
         if let Some(cgroups) = &self.cgroups
             && kill_at <= now
         {
@@ -200,6 +201,27 @@ impl Attempts {
         }
         // The moment of the kill is kept exactly; after it, every look kills what is new.
         self.wake(slot, if now < kill_at { next.min(kill_at) } else { next });
+    }
+
+    /// Will the kernel say when the last of them has gone? Then nobody has to look until they are killed.
+    fn is_told_of_the_end(&mut self, slot: Slot, members: &[Member]) -> bool {
+        let (Some(cgroups), Some(open)) = (&self.cgroups, self.open.get(&slot)) else { return false };
+        let attempt = open.record.attempt;
+        if let Entry::Vacant(place) = self.emptying.entry(slot) {
+            let Ok(watch) = cgroups.watch(attempt) else { return false };
+            place.insert(watch);
+            self.to_watch.push(slot);
+        }
+        let pids = cgroups.pids(attempt);
+        !pids.is_empty() && members.iter().all(|member| pids.contains(&member.pid))
+    }
+
+    /// Something has changed in its group.
+    pub(super) fn group_changed(&mut self, slot: Slot) {
+        if let Some(watch) = self.emptying.get(&slot) {
+            watch.seen();
+            self.wake(slot, BootNs::now());
+        }
     }
 
     /// SIGKILL to the command and everything that belongs to it.
@@ -251,16 +273,27 @@ impl Attempts {
         }
     }
 
+    fn was_out_of_memory(&self, slot: Slot) -> bool {
+        match (&self.cgroups, self.open.get(&slot)) {
+            (Some(cgroups), Some(open)) => cgroups.was_out_of_memory(open.record.attempt),
+            (None, _) | (_, None) => false,
+        }
+    }
+
     fn command_ended(&mut self, slot: Slot, end: End, usage: Usage) {
         reach(Point::CommandEnded);
-        let Some(open) = self.open.get_mut(&slot) else { return };
-        let end = match open.record.asked {
+        let asked = self.open.get(&slot).and_then(|open| open.record.asked);
+        let end = match asked {
             Some(Asked::Cancel) => End::Canceled,
             Some(Asked::Timeout) => End::TimedOut,
             // Whatever it made of the signal, it may not have come to its end.
             Some(Asked::Stop) => End::Lost { reason: STOPPED.into() },
+            None if end == (End::Signaled { signal: libc::SIGKILL }) && self.was_out_of_memory(slot) => {
+                End::OutOfMemory
+            }
             None => end,
         };
+        let Some(open) = self.open.get_mut(&slot) else { return };
         let usage = sum(usage, open.strays_used);
         open.record.end = Some(Ended { at_us: wall_us(), end, usage, gone: false });
         open.tie = Tie::None;
@@ -300,6 +333,8 @@ impl Attempts {
         {
             self.leaders.remove(&birth.pid);
         }
+        // Closed, so that the loop does not wait for it any more.
+        self.emptying.remove(&slot);
         self.remove_cgroup(record.attempt);
         self.write(slot, &record);
         self.changed.push(slot);

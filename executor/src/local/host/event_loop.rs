@@ -37,6 +37,7 @@ const LISTENER: u64 = 0;
 const SIGNALS: u64 = 1;
 const CLIENT: u64 = 1 << 32;
 const WATCHED: u64 = 2 << 32;
+const EMPTYING: u64 = 4 << 32;
 
 const EVENTS_MAX: usize = 64;
 /// More clients than schedulers and command lines that share a node.
@@ -131,6 +132,7 @@ pub(super) fn run(
             match event.data() {
                 LISTENER => host.accept(held.listener),
                 SIGNALS => host.read_signals(held.signals),
+                data if data & EMPTYING != 0 => host.attempts.group_changed(Slot(data as u32)),
                 data if data & WATCHED != 0 => host.attempts.watched_ended(Slot(data as u32)),
                 data => ready.push(data as u32),
             }
@@ -142,6 +144,7 @@ pub(super) fn run(
         }
         more |= host.serve();
         host.attempts.tend(BootNs::now());
+        host.watch_groups();
         host.publish();
         host.flush();
         if let Some((number, upgrade)) = host.upgrade.take() {
@@ -205,6 +208,18 @@ impl Host<'_> {
         self.draining = true;
         self.stopping = true;
         commands
+    }
+
+    /// Without it, the timers look.
+    fn watch_groups(&mut self) {
+        for slot in std::mem::take(&mut self.attempts.to_watch) {
+            if let Some(watch) = self.attempts.emptying.get(&slot) {
+                let event = EpollEvent::new(EpollFlags::EPOLLPRI, EMPTYING | u64::from(slot.0));
+                if let Err(error) = self.epoll.add(&watch.0, event) {
+                    super::note(format_args!("cannot wait for a control group: {error}"));
+                }
+            }
+        }
     }
 
     /// As the first process of a container: when its program ends, so does the container.

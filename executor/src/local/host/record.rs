@@ -137,6 +137,7 @@ fn encode_end(ended: Option<&Ended>, body: &mut Vec<u8>) {
         End::NeverStarted => (5, 0, ""),
         End::SpawnFailed { message } => (6, 0, message.as_str()),
         End::Lost { reason } => (7, 0, reason.as_str()),
+        End::OutOfMemory => (8, 0, ""),
     };
     let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
     body.extend_from_slice(&[tag, ended.gone.into()]);
@@ -204,6 +205,7 @@ fn decode_end(body: &mut Reader) -> Option<Option<Ended>> {
         5 => End::NeverStarted,
         6 => End::SpawnFailed { message },
         7 => End::Lost { reason: message },
+        8 => End::OutOfMemory,
         _ => return None,
     };
     Some(Some(Ended { at_us, end, usage, gone }))
