@@ -1,7 +1,7 @@
 //! What client and host say to each other: frames of a length (u32, little endian) and JSON.
 //!
 //! ```text
-//! client → host   Hello, then Launch*, Cancel*, Acknowledge*, Forget* in any order, many to a write
+//! client → host   Hello, then Launch*, Cancel*, Acknowledge* in any order, many to a write
 //! host → client   Welcome, Record* (all that nobody acknowledged), Synced, then Record whenever one changes
 //! ```
 //! Nothing is answered one to one: the client keeps what it wants done until a record shows it, and says it again
@@ -34,10 +34,6 @@ pub(super) enum ToHost {
     },
     /// The ends are committed.
     Acknowledge {
-        attempts: Vec<Uuid>,
-    },
-    /// The logs are gone, the claims may go.
-    Forget {
         attempts: Vec<Uuid>,
     },
     /// Instead of `Hello`: the host replaces its own program and keeps its children. The connection ends either way,
@@ -256,12 +252,12 @@ mod tests {
     #[test]
     fn a_frame_is_read_only_when_it_is_whole() {
         let mut buffer = Vec::new();
-        encode(&mut buffer, &ToHost::Forget { attempts: vec![Uuid::nil()] }).unwrap();
+        encode(&mut buffer, &ToHost::Acknowledge { attempts: vec![Uuid::nil()] }).unwrap();
         let whole = buffer.len();
         assert!(decode::<ToHost>(&buffer[..whole - 1]).unwrap().is_none());
         buffer.push(9);
         let (message, taken) = decode::<ToHost>(&buffer).unwrap().unwrap();
-        assert!(matches!(message, ToHost::Forget { .. }));
+        assert!(matches!(message, ToHost::Acknowledge { .. }));
         assert_eq!(taken, whole);
     }
 

@@ -240,7 +240,7 @@ async fn garbage_on_the_socket_costs_only_that_connection() {
         assert!(rest.is_empty());
     }
     let mut early = UnixStream::connect(bench.path("host.sock")).unwrap();
-    say(&mut early, &serde_json::json!({"Forget": {"attempts": []}}));
+    say(&mut early, &serde_json::json!({"Acknowledge": {"attempts": []}}));
     assert_eq!(client.run(launch(&["true"])).await.outcome, AttemptOutcome::Exited { code: 0 });
 }
 

@@ -192,9 +192,6 @@ impl Actor {
                 self.push(&ToHost::Cancel { attempts });
             }
             Order::Acknowledge(attempts) => self.acknowledge(&attempts),
-            Order::Forget(attempts) => {
-                self.push(&ToHost::Forget { attempts: attempts.into_iter().map(|attempt| attempt.0).collect() });
-            }
         }
     }
 

@@ -133,7 +133,6 @@ enum Order {
     Launch(Vec<Launch>),
     Cancel(Vec<(RunKey, AttemptId)>),
     Acknowledge(Vec<AttemptId>),
-    Forget(Vec<AttemptId>),
 }
 
 impl Handle {
@@ -147,14 +146,9 @@ impl Handle {
         self.order(Order::Cancel(attempts)).await
     }
 
-    /// The ends are committed: working folders are removed, claims and logs stay.
+    /// The ends are committed: working folders are removed, logs stay, and claims for a week.
     pub async fn acknowledge(&self, attempts: Vec<AttemptId>) -> Result<(), Error> {
         self.order(Order::Acknowledge(attempts)).await
-    }
-
-    /// The logs are removed: the claims of acknowledged attempts may go, too.
-    pub async fn forget(&self, attempts: Vec<AttemptId>) -> Result<(), Error> {
-        self.order(Order::Forget(attempts)).await
     }
 
     async fn order(&self, order: Order) -> Result<(), Error> {

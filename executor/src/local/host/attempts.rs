@@ -44,9 +44,8 @@ pub(super) struct Attempts {
     pub(super) timers: BTreeSet<(BootNs, Slot)>,
     /// What clients have to be told.
     pub(super) changed: Vec<Slot>,
-    /// Claims of committed ends, by the time their attempts were made; and those of them whose logs are gone.
+    /// Claims of committed ends, by the time their attempts were made.
     pub(super) committed: BTreeSet<(i64, Slot)>,
-    pub(super) forgotten: BTreeSet<(i64, Slot)>,
     pub(super) turn_max: i64,
     pub(super) cgroups: Option<Cgroups>,
     /// Groups of attempts that are being ended, until they are empty.
@@ -118,7 +117,6 @@ impl Attempts {
             timers: BTreeSet::new(),
             changed: Vec::new(),
             committed: BTreeSet::new(),
-            forgotten: BTreeSet::new(),
             cgroups: Cgroups::find(),
             emptying: HashMap::new(),
             to_watch: Vec::new(),
@@ -252,7 +250,6 @@ impl Attempts {
                     asked: Some(Asked::Cancel),
                     end: Some(never(End::NeverStarted)),
                     acknowledged: false,
-                    forgotten: false,
                     birth: None,
                 };
                 let slot = self.records.insert(&record).map_err(|error| error.to_string())?;
@@ -318,7 +315,6 @@ impl Attempts {
             asked: None,
             end: None,
             acknowledged: false,
-            forgotten: false,
             birth: None,
         }
     }

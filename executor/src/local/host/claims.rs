@@ -12,13 +12,15 @@ use super::{
     records::{Header, Slot},
 };
 
-/// A forgotten claim is kept this long after its attempt was made; afterwards the attempt's age alone keeps it from
-/// starting. Far longer than any launch can be under way.
-const FORGOTTEN_MS_MIN: i64 = 24 * 60 * 60 * 1000;
-/// Above that many claims (100 MB of records), those of committed ends may go without being forgotten …
+/// How long the claim of a committed end is kept after its attempt was made; afterwards the attempt's age alone keeps
+/// it from starting. Far longer than any launch can be under way.
+const KEPT_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Above that many claims (100 MB of records), those of committed ends may go earlier …
 const CLAIMS_MAX: usize = 200_000;
 /// … once they are that old.
-const COMMITTED_MS_MIN: i64 = 60 * 60 * 1000;
+const KEPT_MS_MIN: i64 = 60 * 60 * 1000;
+/// Some milliseconds; launches and ends get their turn in between.
+const DROPPED_AT_ONCE_MAX: usize = 1000;
 
 pub(super) enum Present {
     Known(Box<Record>),
@@ -61,49 +63,35 @@ impl Attempts {
         // An id that does not tell its age is kept for ever.
         if let Some(made_ms) = minted_ms(record.attempt) {
             self.committed.insert((made_ms, slot));
-            if record.forgotten {
-                self.forgotten.insert((made_ms, slot));
-            }
         }
     }
 
-    /// The log is gone; the claim may go once the attempt is old enough.
-    pub(super) fn forget(&mut self, attempt: Uuid) {
-        let Some(&slot) = self.claims.get(&attempt) else { return };
-        if let Ok(Some(record)) = self.records.read(slot)
-            && record.acknowledged
-        {
-            let record = Record { forgotten: true, ..record };
-            self.write(slot, &record);
-            self.note_committed(slot, &record);
-        }
-    }
-
-    /// Drops claims whose age is protection enough. The horizon is on file before the first of them goes.
-    pub(super) fn drop_old_claims(&mut self) -> io::Result<()> {
+    /// Drops claims whose age is protection enough, a bounded number of them. `true` if there are more. The horizon is
+    /// on file before the first of them goes.
+    pub(super) fn drop_old_claims(&mut self) -> io::Result<bool> {
         let now_ms = wall_us() / 1000;
-        let older_than = |ms: i64| ..(now_ms - ms, Slot(0));
-        let mut old: Vec<(i64, Slot)> = self.forgotten.range(older_than(FORGOTTEN_MS_MIN)).copied().collect();
         let too_many = self.claims.len().saturating_sub(CLAIMS_MAX);
-        old.extend(self.committed.range(older_than(COMMITTED_MS_MIN)).take(too_many));
-        let Some(horizon_ms) = old.iter().map(|(made_ms, _)| *made_ms).max() else { return Ok(()) };
+        let is_old = |n: usize, made_ms: i64| {
+            let kept_ms = if n < too_many { KEPT_MS_MIN } else { KEPT_MS_MAX };
+            made_ms < now_ms - kept_ms
+        };
+        let by_age = self.committed.iter().copied().enumerate();
+        let old = by_age.take_while(|(n, (made_ms, _))| is_old(*n, *made_ms)).map(|(_, claim)| claim);
+        let old: Vec<(i64, Slot)> = old.take(DROPPED_AT_ONCE_MAX).collect();
+        let Some((youngest_ms, _)) = old.last() else { return Ok(false) };
 
         let header = self.records.header();
-        let horizon_ms = horizon_ms.max(header.horizon_ms);
+        let horizon_ms = header.horizon_ms.max(*youngest_ms);
         self.records.write_header(Header { horizon_ms, turn_max: self.turn_max, ..header })?;
-        for claim in old {
-            let was_forgotten = self.forgotten.remove(&claim);
-            // One that is on both lists is dropped once.
-            if !self.committed.remove(&claim) && !was_forgotten {
-                continue;
-            }
-            let (_, slot) = claim;
+        for claim in &old {
+            let (_, slot) = *claim;
             if let Some(record) = self.records.read(slot)? {
                 self.claims.remove(&record.attempt);
             }
             self.records.remove(slot)?;
+            self.committed.remove(claim);
         }
-        Ok(())
+        Ok(old.len() == DROPPED_AT_ONCE_MAX)
     }
 }
 
@@ -145,20 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_stays_until_it_is_acknowledged_forgotten_and_a_day_old() {
+    fn a_claim_stays_until_its_end_is_committed_and_it_is_a_week_old() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records");
-        let (old, young) = (minted_hours_ago(48), minted_hours_ago(1));
+        let (old, young) = (minted_hours_ago(7 * 24 + 1), minted_hours_ago(7 * 24 - 1));
         let mut host = attempts(&path);
         for attempt in [old, young] {
             assert_eq!(shown_end(&mut host, attempt), None, "the cancel takes the claim");
-            host.forget(attempt);
         }
         host.drop_old_claims().unwrap();
         for attempt in [old, young] {
             assert_eq!(shown_end(&mut host, attempt), Some((End::NeverStarted, false)), "not acknowledged yet");
             host.acknowledge(attempt);
-            host.forget(attempt);
         }
         // Also when the host ends before it gets to it.
         let mut host = attempts(&path);
@@ -171,5 +157,30 @@ mod tests {
         assert_eq!(shown_end(&mut host, old), Some((End::NeverStarted, false)));
         assert_eq!(shown_end(&mut host, young), Some((End::NeverStarted, true)));
         assert_eq!(host.claims.len(), 1);
+    }
+
+    #[test]
+    fn claims_go_some_at_a_time_and_their_places_are_used_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        let mut host = attempts(&path);
+        let count = DROPPED_AT_ONCE_MAX + 7;
+        for n in 0..count {
+            let ms = (wall_us() / 1000 - KEPT_MS_MAX - 1000 + n as i64 % 500).cast_unsigned();
+            let random = (n as u128).to_le_bytes();
+            let attempt = uuid::Builder::from_unix_timestamp_millis(ms, random[..10].try_into().unwrap()).into_uuid();
+            assert_eq!(shown_end(&mut host, attempt), None);
+            host.acknowledge(attempt);
+        }
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        assert!(host.drop_old_claims().unwrap(), "there are more");
+        assert_eq!(host.claims.len(), 7);
+        assert!(!host.drop_old_claims().unwrap());
+        assert_eq!(host.claims.len(), 0);
+        for _ in 0..count {
+            let attempt = Uuid::now_v7();
+            assert_eq!(shown_end(&mut host, attempt), None);
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes, "the file did not grow");
     }
 }

@@ -143,6 +143,7 @@ pub(super) fn run(
             host.read(number);
         }
         more |= host.serve();
+        more |= host.drop_old_claims();
         host.attempts.tend(BootNs::now());
         host.watch_groups();
         host.publish();
@@ -162,7 +163,7 @@ impl Host<'_> {
         let timer = self.attempts.timers.first().map(|(at, _)| *at);
         let leave = self.idle_since.filter(|_| !self.stays).map(|since| since.plus_ms(self.linger_ms));
         let next = [timer, leave].into_iter().flatten().min();
-        // An hour at most, for the sake of forgotten claims.
+        // An hour at most, for the sake of old claims.
         let ms = next.map_or(3_600_000, |at| now.ms_until(at).min(3_600_000));
         EpollTimeout::try_from(ms as i32).unwrap_or(EpollTimeout::ZERO)
     }
@@ -208,6 +209,12 @@ impl Host<'_> {
         self.draining = true;
         self.stopping = true;
         commands
+    }
+
+    /// `true` if there are more.
+    fn drop_old_claims(&mut self) -> bool {
+        let dropped = self.attempts.drop_old_claims();
+        dropped.inspect_err(|error| super::note(format_args!("cannot drop old claims: {error}"))).unwrap_or(false)
     }
 
     /// Without it, the timers look.
@@ -301,7 +308,6 @@ impl Host<'_> {
                 }
             }
             ToHost::Acknowledge { attempts } => attempts.iter().for_each(|attempt| self.attempts.acknowledge(*attempt)),
-            ToHost::Forget { attempts } => attempts.iter().for_each(|attempt| self.attempts.forget(*attempt)),
         }
     }
 
@@ -438,9 +444,6 @@ impl Host<'_> {
     }
 
     fn may_leave(&mut self) -> bool {
-        if let Err(error) = self.attempts.drop_old_claims() {
-            super::note(format_args!("cannot drop old claims: {error}"));
-        }
         let has_ward = self.attempts.ward.as_ref().is_some_and(|ward| ward.status.is_none());
         if has_ward || !self.attempts.is_idle() || (!self.clients.is_empty() && !self.draining) {
             self.idle_since = None;

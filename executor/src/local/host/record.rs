@@ -18,6 +18,8 @@ use super::{
 pub(super) const SLOT_BYTES: usize = 512;
 pub(super) const BIRTH_AT: usize = 480;
 const BIRTH_MARK: u64 = 0x6269_7274_6821_0a01;
+/// Keeps records readable that were written before.
+const UNUSED: u8 = 0;
 /// What is left of the host's part for a message.
 const MESSAGE_BYTES_MAX: usize = 280;
 
@@ -38,7 +40,6 @@ pub(super) struct Record {
     pub asked: Option<Asked>,
     pub end: Option<Ended>,
     pub acknowledged: bool,
-    pub forgotten: bool,
     /// Written by the process itself, right before its exec.
     pub birth: Option<Birth>,
 }
@@ -117,7 +118,7 @@ pub(super) fn encode_host_part(record: &Record) -> [u8; BIRTH_AT] {
         Some(Asked::Timeout) => 2,
         Some(Asked::Stop) => 3,
     };
-    body.extend_from_slice(&[asked, record.acknowledged.into(), record.forgotten.into()]);
+    body.extend_from_slice(&[asked, record.acknowledged.into(), UNUSED]);
     encode_end(record.end.as_ref(), &mut body);
 
     let mut part = [0; BIRTH_AT];
@@ -177,8 +178,10 @@ pub(super) fn decode(slot: &[u8]) -> Option<Record> {
             3 => Some(Asked::Stop),
             _ => None,
         },
-        acknowledged: body.u8()? != 0,
-        forgotten: body.u8()? != 0,
+        acknowledged: {
+            let [acknowledged, _unused] = body.take()?;
+            acknowledged != 0
+        },
         end: decode_end(&mut body)?,
         birth: slot.get(BIRTH_AT..).and_then(Birth::decode),
     })
@@ -267,7 +270,6 @@ mod tests {
                 gone: true,
             }),
             acknowledged: true,
-            forgotten: false,
             birth: Some(Birth { pid: 11, alive_at: BootNs(12) }),
         }
     }

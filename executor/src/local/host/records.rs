@@ -178,7 +178,6 @@ mod tests {
             asked: None,
             end: None,
             acknowledged: false,
-            forgotten: false,
             birth: None,
         }
     }

@@ -189,7 +189,6 @@ mod tests {
             asked: None,
             end: None,
             acknowledged: false,
-            forgotten: false,
             birth: None,
         }
     }
