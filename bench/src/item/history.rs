@@ -8,6 +8,7 @@ use super::{chain, fan, latency, throughput, triggers};
 use crate::{
     bench::Bench,
     line::{Better, Line, Target},
+    process,
 };
 
 const TASK_INSTANCES: i64 = 1_000_000;
@@ -47,6 +48,9 @@ pub fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
             lines.extend(compared(&without, line, rounds * ROUND));
         }
     }
+    // No target, but what grows with history would show.
+    let memory = process::memory_mb(&bench.site()?.processes())?;
+    lines.push(Line::lower("W10", "memory after all that", memory, "MB"));
     Ok(lines)
 }
 
