@@ -30,11 +30,11 @@ pub fn can_contain() -> bool {
     made.is_ok_and(|status| status.success())
 }
 
-/// The proportional set size of a process.
+/// What a process has written into its memory: without the pages of files, which it shares with whom it may.
 pub fn memory_bytes(pid: Pid) -> Result<u64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("reading its memory")?;
-    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("its proportional set size")?;
-    Ok(pss.trim().trim_end_matches(" kB").parse::<u64>().context("its proportional set size")? << 10)
+    let kb = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).context("its anonymous memory")?;
+    Ok(kb.trim().trim_end_matches(" kB").parse::<u64>().context("its anonymous memory")? << 10)
 }
 
 /// A running program; killed with SIGKILL when dropped, so that nothing outlives its test.
@@ -42,6 +42,8 @@ pub fn memory_bytes(pid: Pid) -> Result<u64> {
 pub struct Program {
     child: Child,
     log: PathBuf,
+    /// Where its own words begin in a log that others of this name have written to before.
+    log_begin: usize,
 }
 
 impl Program {
@@ -64,8 +66,9 @@ impl Program {
     fn run(mut command: Command, env: &[(&str, &str)], log: &Path) -> Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log).context("opening the log")?;
         let errors: File = output.try_clone().context("opening the log")?;
+        let log_begin = usize::try_from(errors.metadata().context("looking at the log")?.len())?;
         command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(output).stderr(errors);
-        Ok(Self { child: command.spawn().context("starting gridflow")?, log: log.to_owned() })
+        Ok(Self { child: command.spawn().context("starting gridflow")?, log: log.to_owned(), log_begin })
     }
 
     pub fn pid(&self) -> Pid {
@@ -92,9 +95,14 @@ impl Program {
         Ok(self.child.try_wait().context("asking for its end")?.is_none())
     }
 
-    /// Its share of the machine's memory: pages that it shares with others count in part.
+    /// See [`memory_bytes`].
     pub fn memory_bytes(&self) -> Result<u64> {
         memory_bytes(self.pid())
+    }
+
+    /// What this very process printed so far.
+    pub fn said(&self) -> String {
+        self.log().get(self.log_begin..).unwrap_or_default().to_owned()
     }
 
     /// What it printed so far, for messages of failed tests.

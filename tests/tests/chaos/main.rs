@@ -56,6 +56,7 @@ fn history(seed: u64, count: usize) -> Result<()> {
         fed
     })?;
     site.heal()?;
+    site.check_logs()?;
     workload.wait_until_idle(PATIENCE).with_context(|| site.logs())?;
     let losses = if count == 0 { Losses::None } else { Losses::Expected };
     let evidence = workload.check(asked, losses).with_context(|| site.logs())?;

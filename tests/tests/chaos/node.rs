@@ -32,10 +32,10 @@ impl<'a> Site<'a> {
     pub fn keep_alive(&mut self) -> Result<()> {
         for no in 0..self.schedulers.len() {
             if !self.schedulers[no].program.is_running()? {
-                let log = self.schedulers[no].program.log();
-                let last = log.rsplit("error: ").next().unwrap_or_default();
-                if !last.starts_with("cannot use the database") && !last.starts_with("cannot bring") {
-                    bail!("{} ended by itself: {last}", self.schedulers[no].name);
+                let said = self.schedulers[no].program.said();
+                let was_ready = said.contains("leading epoch") || said.contains("standing by");
+                if was_ready || !said.contains("database") {
+                    bail!("{} ended by itself: {said}", self.schedulers[no].name);
                 }
                 self.start(no)?;
             }
@@ -76,6 +76,23 @@ impl<'a> Site<'a> {
             self.workload.cluster.server.start_again()?;
         }
         self.leader().map(drop).context("after all faults")
+    }
+
+    /// Whatever strikes, nothing panics, nothing is an error that somebody must mend, and no connection is used that is
+    /// in a transaction nobody knows of.
+    pub fn check_logs(&self) -> Result<()> {
+        for one in &self.schedulers {
+            let log = one.program.log();
+            // A library says so of a connection that broke at once.
+            let is_bad = |line: &&str| {
+                ["panicked", " ERROR ", "already a transaction in progress"].iter().any(|bad| line.contains(bad))
+                    && !line.contains("after_connect")
+            };
+            if let Some(line) = log.lines().find(is_bad) {
+                bail!("{} says: {line}", one.name);
+            }
+        }
+        Ok(())
     }
 
     pub fn logs(&self) -> String {
