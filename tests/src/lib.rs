@@ -7,6 +7,7 @@ mod cluster;
 pub mod evidence;
 mod failpoints;
 pub mod history;
+pub mod http;
 mod program;
 pub mod proxy;
 mod remains;
