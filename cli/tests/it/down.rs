@@ -56,6 +56,16 @@ impl Server {
         });
     }
 
+    /// Of the program that was signalled.
+    #[track_caller]
+    fn ended(&mut self) -> (Option<i32>, String) {
+        std::mem::replace(&mut self.program, Running::start(&mut Command::new("true"))).ended()
+    }
+
+    fn restart(&mut self) {
+        (self.program, self.url) = started(&self.site);
+    }
+
     fn down(&self, arguments: &[&str]) -> Said {
         run(gridflow().arg("down").arg("--state-dir").arg(self.site.state_dir()).args(arguments))
     }
@@ -91,19 +101,57 @@ fn a_signal_to_the_program_ends_no_task_and_the_next_start_takes_its_result() {
         let task = server.trigger();
         let database = server.site.postgresql().expect("it runs");
         server.program.signal(signal);
-        let (program, url) = {
-            let next = &server.site;
-            let old = std::mem::replace(&mut server.program, Running::start(&mut Command::new("true")));
-            let (code, stderr) = old.ended();
-            assert_eq!(code, (signal != Signal::SIGKILL).then_some(0), "{stderr}");
-            assert!(is_alive(task), "{signal} to the program ended the task");
-            assert_eq!(is_alive(database), signal == Signal::SIGKILL);
-            started(next)
-        };
-        (server.program, server.url) = (program, url);
+        let (code, stderr) = server.ended();
+        assert_eq!(code, (signal != Signal::SIGKILL).then_some(0), "{stderr}");
+        assert!(is_alive(task), "{signal} to the program ended the task");
+        assert_eq!(is_alive(database), signal == Signal::SIGKILL);
+        server.restart();
         server.finish();
         assert_eq!(server.pids(), [task], "it ran once");
     }
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once_and_still_no_task() {
+    let mut server = Server::start();
+    let task = server.trigger();
+    // Stopped, the database holds up the end, so that the second signal surely comes before it.
+    let database = server.site.postgresql().expect("it runs");
+    kill(database, Signal::SIGSTOP).expect("it runs");
+    server.program.signal(Signal::SIGTERM);
+    wait_until("it is stopping", || server.program.stderr().contains("stopping"));
+    server.program.signal(Signal::SIGINT);
+    let (code, stderr) = server.ended();
+    kill(database, Signal::SIGCONT).expect("it runs");
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(is_alive(task));
+    server.restart();
+    server.finish();
+    assert_eq!(server.pids(), [task], "it ran once");
+}
+
+#[test]
+fn another_version_of_the_program_takes_the_hosts_place_and_the_task_goes_on() {
+    let mut server = Server::start();
+    let task = server.trigger();
+    let host = server.host().expect("it runs");
+    let inode = |path: &std::path::Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).expect("a program"));
+    let program = std::path::PathBuf::from(server.site.standalone().get_program());
+    let old = inode(&program);
+    // As an installation does it: another file takes the place of the one that runs.
+    let new = program.with_file_name("gridflow.new");
+    assert!(Command::new("cp").arg(&program).arg(&new).status().expect("it runs").success());
+    fs::rename(&new, &program).expect("it is there");
+    server.program.signal(Signal::SIGTERM);
+    assert_eq!(server.ended().0, Some(0));
+    server.restart();
+    assert_eq!(server.host(), Some(host), "it is the same process");
+    let running = inode(std::path::Path::new(&format!("/proc/{host}/exe")));
+    assert_eq!(running, inode(&program));
+    assert_ne!(running, old);
+    assert!(is_alive(task));
+    server.finish();
+    assert_eq!(server.pids(), [task], "it ran once");
 }
 
 #[test]
@@ -124,7 +172,7 @@ fn down_ends_everything_and_after_the_next_start_the_work_goes_on() {
     assert_eq!(again.code, 0);
     assert!(!again.stderr.contains("task (cut off"), "{}", again.stderr);
 
-    (server.program, server.url) = started(&server.site);
+    server.restart();
     wait_until("it is tried again", || server.pids().len() == 2);
     server.finish();
 }
@@ -223,7 +271,7 @@ const FAMILY: &str = "tasks:\n  family:\n    env: {AT: '{{ params.at }}'}\n    b
 
 #[test]
 fn as_the_first_process_of_a_container_it_reaps_forwards_signals_and_ends_in_order() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let site = Site::new(RunAs::Us);
         fs::write(site.dags().join("family.yaml"), FAMILY).expect("file");
         let Some(mut container) = container(&site) else { return };
@@ -251,8 +299,15 @@ fn as_the_first_process_of_a_container_it_reaps_forwards_signals_and_ends_in_ord
         fs::remove_file(shared.join("ready")).expect("it is there");
         let Some(mut next) = self::container(&site) else { return };
         wait_until("it is tried again", || shared.join("ready").exists());
-        kill(next.init, Signal::SIGTERM).expect("it runs");
-        assert_eq!(next.ended().0, Some(0));
+        // Killed as a whole, it is tried again, too.
+        fs::remove_file(shared.join("ready")).expect("it is there");
+        kill(next.init, Signal::SIGKILL).expect("it runs");
+        next.ended();
+        drop(next);
+        let Some(mut last) = self::container(&site) else { return };
+        wait_until("it is tried again", || shared.join("ready").exists());
+        kill(last.init, Signal::SIGTERM).expect("it runs");
+        assert_eq!(last.ended().0, Some(0));
     }
 }
 
