@@ -16,8 +16,13 @@ use crate::{
     prepare::{self, Ground, Try},
 };
 
-pub(crate) async fn answers(lead: &mut Lead, plan: &Plan, needs: Vec<Need>) -> Result<Vec<Answer>, Error> {
-    load_facts(lead, plan, &needs).await?;
+pub(crate) async fn answers(
+    lead: &mut Lead,
+    plan: &Plan,
+    needs: Vec<Need>,
+    now: Timestamp,
+) -> Result<Vec<Answer>, Error> {
+    load_facts(lead, plan, &needs, now).await?;
     let mut answers = Vec::with_capacity(needs.len());
     for need in needs {
         answers.push(match need {
@@ -104,26 +109,37 @@ async fn child(
 }
 
 /// Facts about the runs that will be rendered: those of this very turn are not in the database yet.
-async fn load_facts(lead: &mut Lead, plan: &Plan, needs: &[Need]) -> Result<(), Error> {
+async fn load_facts(lead: &mut Lead, plan: &Plan, needs: &[Need], now: Timestamp) -> Result<(), Error> {
     let wanted = needs.iter().filter_map(|need| match need {
         Need::Prepare(order) => Some(order.key.run),
         Need::Child { parent, .. } => Some(parent.run),
         Need::Version { .. } | Need::Taken { .. } => None,
     });
-    let mut missing: Vec<RunKey> = wanted.filter(|run| !lead.runs.knows(*run)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    missing.sort_unstable();
-    missing.dedup();
+    let mut wanted: Vec<RunKey> = wanted.collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut missing: Vec<RunKey> = wanted.iter().copied().filter(|run| !lead.runs.knows(*run)).collect();
     for run in plan.new_runs() {
         if let Ok(place) = missing.binary_search(&run.queued.key) {
             missing.remove(place);
             lead.runs.remember(run);
         }
     }
-    for run in gridflow_store::run::get_all(&mut lead.reader, &missing).await? {
-        lead.runs.remember_stored(run);
+    missing.retain(|run| match lead.letters.remove(run) {
+        Some((run, facts)) => {
+            lead.runs.remember_queued(run, facts);
+            false
+        }
+        None => true,
+    });
+    if !missing.is_empty() {
+        for run in gridflow_store::run::get_all(&mut lead.reader, &missing).await? {
+            lead.runs.remember_stored(run);
+        }
+    }
+    for run in wanted {
+        // One without a start has its first tasks rendered in the very turn that starts it.
+        lead.runs.starts(run, Some(now));
     }
     Ok(())
 }

@@ -60,8 +60,13 @@ async fn decide_events(lead: &mut Lead, input: &mut Input) -> Result<bool, Error
 
 async fn open(lead: &mut Lead, letter: Letter, input: &mut Input) -> Result<(), Error> {
     match letter.item {
-        Item::RunQueued(run) if lead.world.is_quarantined(run.key) => {}
-        Item::RunQueued(run) => input.events.push(Event::RunQueued(run)),
+        Item::RunQueued(run, _) if lead.world.is_quarantined(run.key) => {}
+        Item::RunQueued(run, facts) => {
+            if let Some(facts) = facts {
+                lead.letters.insert(run.key, (run.clone(), *facts));
+            }
+            input.events.push(Event::RunQueued(run));
+        }
         Item::Command(command) => input.events.extend(asked(lead, command).await?),
         Item::EventsReceived { dag } => _ = lead.dags_with_events.insert(dag),
         Item::PoolChanged { pool, slots } => input.events.push(Event::PoolChanged { pool, slots }),

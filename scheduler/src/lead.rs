@@ -9,11 +9,11 @@ use std::{
 };
 
 use chrono::{TimeDelta, Utc};
-use gridflow_core::{AttemptId, DagId, DagVersionId, Event, Plan, RunKey, Timestamp, Turn, World};
+use gridflow_core::{AttemptId, DagId, DagVersionId, Event, Plan, QueuedRun, RunKey, Timestamp, Turn, World};
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local::{Handle, Launch, Report};
 use gridflow_failpoint::{Point, check_about};
-use gridflow_store::{Leader, Reader};
+use gridflow_store::{Leader, Reader, inbox::Facts};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -46,6 +46,8 @@ pub(crate) struct Lead {
     pub recovered: Option<Plan>,
     pub versions: VersionCache,
     pub runs: RunMemory,
+    /// What came with the letters of the turn under way.
+    pub letters: HashMap<RunKey, (QueuedRun, Facts)>,
     /// The present version of each DAG in the bundle.
     pub current: HashMap<DagId, DagVersionId>,
     /// What is published from the bundle now.
@@ -99,6 +101,7 @@ impl Lead {
             versions: VersionCache::default(),
             current: HashMap::new(),
             runs: RunMemory::default(),
+            letters: HashMap::new(),
             published: BTreeMap::new(),
             import_errors: publish::ImportErrors::default(),
             dags_with_events: BTreeSet::new(),

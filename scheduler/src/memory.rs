@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use gridflow_core::{NewRun, QueuedRun, RunKey, TaskInstanceKey, TaskNo};
-use gridflow_store::run::Run;
+use gridflow_store::{inbox::Facts, run::Run};
 use serde_json::Value;
 
 /// What templates may ask of a run.
@@ -55,6 +55,21 @@ impl RunMemory {
         self.facts.insert(facts.run.key, Arc::new(facts));
     }
 
+    /// A run that waits to start, by what came with its letter.
+    pub fn remember_queued(&mut self, run: QueuedRun, facts: Facts) {
+        let Facts { conf, trigger, traceparent } = facts;
+        let facts =
+            RunFacts { conf: Arc::new(conf), trigger: trigger.map(Arc::new), started_at: None, traceparent, run };
+        self.facts.insert(facts.run.key, Arc::new(facts));
+    }
+
+    /// A run that is known keeps the first start it gets.
+    pub fn starts(&mut self, run: RunKey, at: Option<gridflow_core::Timestamp>) {
+        if let Some(facts) = self.facts.get_mut(&run).filter(|facts| facts.started_at.is_none()) {
+            Arc::make_mut(facts).started_at = at;
+        }
+    }
+
     pub fn set_output(&mut self, key: TaskInstanceKey, value: Arc<Value>) {
         self.outputs.entry(key.run).or_default().insert(key.task_no, value);
     }
@@ -67,5 +82,36 @@ impl RunMemory {
     pub fn forget(&mut self, run: RunKey) {
         self.facts.remove(&run);
         self.outputs.remove(&run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridflow_core::{DagVersionId, RunType, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_run_keeps_the_first_start_that_is_told() {
+        let run = QueuedRun {
+            key: RunKey(Uuid::from_u128(1)),
+            dag: "d".parse().unwrap(),
+            version: DagVersionId(Uuid::nil()),
+            run_id: "r".parse().unwrap(),
+            run_type: RunType::Manual,
+            logical_date: None,
+            data_interval: None,
+            run_after: Timestamp::default(),
+        };
+        let mut memory = RunMemory::default();
+        memory.starts(run.key, None);
+        memory.remember_queued(run.clone(), Facts { conf: Value::Null, trigger: None, traceparent: None });
+        memory.starts(run.key, None);
+        assert_eq!(memory.facts(run.key).unwrap().started_at, None);
+        let start = Timestamp::from_timestamp(7, 0);
+        memory.starts(run.key, start);
+        memory.starts(run.key, Timestamp::from_timestamp(8, 0));
+        assert_eq!(memory.facts(run.key).unwrap().started_at, start);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chrono::Utc;
+use chrono::{SubsecRound, Utc};
 use gridflow_core::{Event, InboxId, Plan, Timestamp, World, admit, step};
 use gridflow_failpoint::{Point, check, check_about};
 
@@ -25,7 +25,8 @@ impl Input {
 /// Runs one turn. After an error nothing of it is done and the caller must give up the term: memory
 /// may hold what the database does not.
 pub(crate) async fn turn(lead: &mut Lead, input: Input) -> Result<(), Error> {
-    let now = Utc::now();
+    // As the database keeps it.
+    let now = Utc::now().trunc_subsecs(6);
     let mut plan = Plan::begin(lead.leader.next_turn(), seed());
     if let Some(recovered) = lead.recovered.take() {
         plan.absorb(recovered);
@@ -35,12 +36,17 @@ pub(crate) async fn turn(lead: &mut Lead, input: Input) -> Result<(), Error> {
         guarded(lead, &mut plan, event, now)?;
     }
     settle(lead, &mut plan, now).await?;
+    // Those that did not start now are read when they do.
+    lead.letters.clear();
     if plan.is_empty() && input.consumed.is_empty() {
         return Ok(());
     }
     let sealed = plan.seal();
     for run in &sealed.writes().new_runs {
         lead.runs.remember(run);
+    }
+    for run in &sealed.writes().runs {
+        lead.runs.starts(run.key, run.started_at);
     }
     check(Point::TurnDecided)?;
     let (_, actions) = lead.leader.commit(sealed, &input.consumed, now).await?;
@@ -56,7 +62,7 @@ async fn settle(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(), 
         if needs.is_empty() {
             return Ok(());
         }
-        for answer in answer::answers(lead, plan, needs).await? {
+        for answer in answer::answers(lead, plan, needs, now).await? {
             guarded(lead, plan, Event::Answer(answer), now)?;
         }
     }

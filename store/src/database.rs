@@ -13,6 +13,10 @@ use crate::{Error, error::Refusal};
 /// The oldest server that the tests run on.
 const SERVER_VERSION_MIN: u32 = 150_000;
 
+/// A connection that was used so recently is handed out as it is: asking the server first would cost every request a
+/// round trip. One that broke meanwhile costs one request an error.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
 /// What a connection asks of the server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -83,6 +87,15 @@ pub async fn connect(url: &str, options: Options) -> Result<Database, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(async move {
+                if TRUSTED_FOR < meta.idle_for {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(|conn, _| Box::pin(async move { make_commits_durable(conn).await.map(drop) }))
         .after_release(|conn, _| Box::pin(is_outside_transactions(conn)))
         .connect_with(connect.clone())

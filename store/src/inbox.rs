@@ -21,8 +21,9 @@ pub struct Letter {
 
 #[derive(Debug)]
 pub enum Item {
-    /// Somebody created a run. It may be in memory already, and need not be queued any more.
-    RunQueued(QueuedRun),
+    /// Somebody created a run. It may be in memory already, and need not be queued any more. What templates read of
+    /// it comes along for the first few.
+    RunQueued(QueuedRun, Option<Box<Facts>>),
     /// Somebody asks for something; the turn that consumes this letter writes the command's outcome.
     Command(Command),
     /// A trigger received events: see [`crate::event::pending`].
@@ -35,6 +36,18 @@ pub enum Item {
     Unreadable(Inconsistency),
 }
 
+/// What a run that waits to start was given.
+#[derive(Debug)]
+pub struct Facts {
+    pub conf: serde_json::Value,
+    pub trigger: Option<serde_json::Value>,
+    pub traceparent: Option<String>,
+}
+
+/// So many runs come with their facts: they may start in the next turn, and reading them again would hold it up. More
+/// would rather wait in the queue, where they need no memory.
+const FACTS_MAX: i64 = 64;
+
 /// The rows that are there now, oldest first.
 pub async fn all(conn: &mut PgConnection, limit: u32) -> Result<Vec<Letter>, Error> {
     let rows = sqlx::query_as!(
@@ -43,14 +56,18 @@ pub async fn all(conn: &mut PgConnection, limit: u32) -> Result<Vec<Letter>, Err
             r.id AS "run?", r.dag_id AS "run_dag?", r.dag_version_id AS "version?", r.run_id AS "run_id?",
             r.run_type AS "run_type?", r.logical_date, r.data_interval_start, r.data_interval_end,
             r.run_after AS "run_after?",
+            CASE WHEN i.place <= $2 AND r.state = 'queued' AND r.started_at IS NULL THEN r.conf END AS conf,
+            CASE WHEN i.place <= $2 THEN r.trigger END AS trigger,
+            r.traceparent,
             c.id AS "command?", c.actor AS "actor?", c.kind AS "command_kind?", c.payload AS "payload?",
             c.created_at AS "asked_at?"
-        FROM (SELECT * FROM inbox ORDER BY id LIMIT $1) AS i
+        FROM (SELECT *, row_number() OVER (ORDER BY id) AS place FROM inbox ORDER BY id LIMIT $1) AS i
         LEFT JOIN dag_run AS r ON i.kind = 'run_queued' AND r.id = i.subject
         LEFT JOIN command AS c ON i.kind = 'command' AND c.id = i.subject
         LEFT JOIN pool AS p ON i.kind = 'pool_changed' AND p.name = i.payload->>'pool' AND p.workspace_id = 1
         ORDER BY i.id"#,
         i64::from(limit),
+        FACTS_MAX,
     )
     .fetch_all(conn)
     .await?;
@@ -92,6 +109,9 @@ struct LetterRow {
     data_interval_start: Option<Timestamp>,
     data_interval_end: Option<Timestamp>,
     run_after: Option<Timestamp>,
+    conf: Option<serde_json::Value>,
+    trigger: Option<serde_json::Value>,
+    traceparent: Option<String>,
     command: Option<Uuid>,
     actor: Option<String>,
     command_kind: Option<String>,
@@ -123,7 +143,9 @@ impl LetterRow {
                     data_interval_end: self.data_interval_end,
                     run_after: at.known("subject", self.run_after)?,
                 };
-                Ok(Item::RunQueued(row.try_into()?))
+                let (trigger, traceparent) = (self.trigger, self.traceparent);
+                let facts = self.conf.map(|conf| Box::new(Facts { conf, trigger, traceparent }));
+                Ok(Item::RunQueued(row.try_into()?, facts))
             }
             "command" => {
                 let Some(id) = self.command else { return Ok(Item::Gone) };

@@ -2,10 +2,19 @@
 //!
 //! They are sent on a connection of their own after the commit: inside a transaction, NOTIFY serialises all commits.
 
+use std::time::Duration;
+
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgListener};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use crate::{Error, database::Database};
+
+/// Between two wake-ups about turns. Each costs a commit and wakes every session that listens to anything, and a busy
+/// leader commits a thousand turns a second.
+const TURN_GAP: Duration = Duration::from_millis(20);
 
 /// What may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,7 +75,11 @@ impl Sender {
     /// Sends until every waker is gone. While the database can't be reached, wake-ups are dropped: who listens polls.
     pub async fn run(mut self) {
         let mut conn = None;
-        while let Some(channel) = self.next().await {
+        let mut turn_from = Instant::now();
+        while let Some(channel) = self.next(turn_from).await {
+            if channel == Channel::Turn {
+                turn_from = Instant::now() + TURN_GAP;
+            }
             if let Err(error) = send(&self.database, &mut conn, channel).await {
                 conn = None;
                 tracing::debug!(%error, "a wake-up could not be sent");
@@ -74,10 +87,15 @@ impl Sender {
         }
     }
 
-    async fn next(&mut self) -> Option<Channel> {
+    /// The next one to be sent; about turns not before `turn_from`. Until it is taken, it stands for those behind it.
+    async fn next(&mut self, turn_from: Instant) -> Option<Channel> {
+        let turn = async {
+            sleep_until(turn_from).await;
+            self.turn.recv().await
+        };
         tokio::select! {
             Some(()) = self.inbox.recv() => Some(Channel::Inbox),
-            Some(()) = self.turn.recv() => Some(Channel::Turn),
+            Some(()) = turn => Some(Channel::Turn),
             else => None,
         }
     }

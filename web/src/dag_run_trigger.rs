@@ -14,6 +14,7 @@ use chrono::Utc;
 use gridflow_core::{DagId, DataInterval, NewRun, QueuedRun, RunId, RunKey, RunState, RunType, Timestamp, TriggeredBy};
 use gridflow_dag_spec::ParamError;
 use gridflow_store::{
+    Reader,
     api::{
         dag::{self, TriggerRow},
         dag_run::RunRow,
@@ -75,19 +76,20 @@ pub async fn post(
     body: Fields,
 ) -> Result<Response> {
     let ask = read(body)?;
-    let dag = find(&app, &dag_id).await?;
+    let mut conn = app.conn().await?;
+    let dag = find(&mut conn, &dag_id).await?;
     let conf = Value::Object(ask.conf.clone());
-    let version = version_cache::compiled_as(&app, dag.version.id, &dag.hash).await?;
+    let version = version_cache::compiled_on(&app, &mut conn, dag.version.id, &dag.hash).await?;
     version.params(&conf).map_err(|errors| Error::BadRequest(sentence(&errors)))?;
     let run = new_run(&dag_id, &dag, ask, &headers, instant::microseconds(Utc::now()))?;
-    create(&app, &run).await?;
+    create(&mut conn, &run).await?;
     app.watch.wake_scheduler();
     Ok(json::ok(&DagRun::from(row(run, dag))))
 }
 
 /// The DAG, if it can be triggered.
-async fn find(app: &App, dag_id: &str) -> Result<TriggerRow> {
-    let row = dag::for_trigger(&mut *app.conn().await?, dag_id).await?;
+async fn find(conn: &mut Reader, dag_id: &str) -> Result<TriggerRow> {
+    let row = dag::for_trigger(conn, dag_id).await?;
     let Some(row) = row.filter(|row| !row.is_removed) else {
         return Err(Error::NotFound(format!("Dag with dag_id: '{dag_id}' not found")));
     };
@@ -191,10 +193,10 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     (lengths == [2, 32, 16, 2] && is_hex).then(|| text.to_owned())
 }
 
-async fn create(app: &App, run: &NewRun) -> Result<()> {
+async fn create(conn: &mut Reader, run: &NewRun) -> Result<()> {
     use gridflow_store::Error as Store;
     let NewRun { queued, .. } = run;
-    match run::create(&mut *app.conn().await?, run).await {
+    match run::create(conn, run).await {
         Ok(()) => Ok(()),
         Err(Store::RunIdTaken) => Err(Error::Duplicate(format!(
             "the DAG `{}` has a run with dag_run_id `{}` already",

@@ -8,7 +8,7 @@ use std::{
 use gridflow_core::DagVersionId;
 use gridflow_dag_spec::{CompiledDag, compile};
 use gridflow_store::{
-    api,
+    Reader, api,
     dag_version::{self, VersionSource},
 };
 
@@ -69,10 +69,18 @@ pub async fn compiled(app: &App, id: DagVersionId) -> Result<Arc<CompiledDag>> {
 
 /// The compiled version of this id, if its hash is known to be this.
 pub async fn compiled_as(app: &App, id: DagVersionId, hash: &[u8]) -> Result<Arc<CompiledDag>> {
+    match app.versions.get(id, hash) {
+        Some(dag) => Ok(dag),
+        None => compiled_on(app, &mut app.conn().await?, id, hash).await,
+    }
+}
+
+/// The same, for a handler that has a connection: one that waited for a second could wait for itself.
+pub async fn compiled_on(app: &App, conn: &mut Reader, id: DagVersionId, hash: &[u8]) -> Result<Arc<CompiledDag>> {
     if let Some(dag) = app.versions.get(id, hash) {
         return Ok(dag);
     }
-    let source = dag_version::source(&mut *app.conn().await?, id).await?;
+    let source = dag_version::source(conn, id).await?;
     let source = source.ok_or_else(|| Error::NotFound(format!("the DAG version `{id}` is gone")))?;
     let hash = source.hash.to_vec();
     // Large files take long enough to hold up other requests of this thread.

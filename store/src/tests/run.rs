@@ -22,12 +22,26 @@ async fn a_created_run_waits_in_the_inbox_with_all_that_admission_needs() {
 
     let letters = inbox::all(&mut conn, 10).await.unwrap();
     let [letter] = &letters[..] else { panic!("one letter, not {letters:?}") };
-    assert!(matches!(&letter.item, Item::RunQueued(queued) if *queued == queued_run(1)), "{letter:?}");
+    let Item::RunQueued(queued, Some(facts)) = &letter.item else { panic!("{letter:?}") };
+    assert_eq!(*queued, queued_run(1));
+    assert_eq!((&facts.conf, &facts.trigger), (&*new_run(1).conf, &new_run(1).trigger.as_deref().cloned()));
     let read = run::get(&mut conn, queued_run(1).key).await.unwrap().unwrap();
     assert_eq!((read.queued, read.state), (queued_run(1), RunState::Queued));
     assert_eq!(read.conf, *new_run(1).conf);
     assert_eq!(run::find(&mut conn, &dag_id("sales"), &queued_run(1).run_id).await.unwrap(), Some(queued_run(1).key));
     assert_eq!(run::get(&mut conn, queued_run(2).key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_the_first_letters_bring_their_facts_along() {
+    let fixture = fixture().await;
+    let mut conn = fixture.conn().await;
+    for n in 1..=66 {
+        run::create(&mut conn, &new_run(n)).await.unwrap();
+    }
+    let letters = inbox::all(&mut conn, 100).await.unwrap();
+    let has_facts = |letter: &inbox::Letter| matches!(&letter.item, Item::RunQueued(_, Some(_)));
+    assert_eq!(letters.iter().map(has_facts).collect::<Vec<_>>(), [[true; 64].as_slice(), &[false; 2]].concat());
 }
 
 #[tokio::test]
