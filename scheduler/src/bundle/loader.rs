@@ -158,11 +158,12 @@ impl Stamps {
 /// Reads one file and compiles it, unless its bytes and those it refers to are the same as before.
 /// Says whether it was compiled.
 fn load(root: &Path, path: &Arc<str>, stamp: Stamp, before: Option<&Entry>) -> (Entry, bool) {
+    let began_at = SystemTime::now();
     let absolute = root.join(&**path);
     let (hash, state, dependencies) = match files::read(root, &absolute, YAML_BYTES_MAX as u64) {
         Ok(bytes) => {
             let hash = blake3::hash(&bytes);
-            if let Some(same) = before.and_then(|before| unchanged(root, stamp, hash, before)) {
+            if let Some(same) = before.and_then(|before| unchanged(root, stamp, hash, before, began_at)) {
                 return (same, false);
             }
             match candidate::is_dag(&bytes) {
@@ -176,11 +177,11 @@ fn load(root: &Path, path: &Arc<str>, stamp: Stamp, before: Option<&Entry>) -> (
         Err(FileError::TooLarge) if !starts_as_dag(&absolute) => (None, FileState::Ignored, BTreeMap::new()),
         Err(error) => (None, FileState::Broken([unreadable(path, &error)].into()), BTreeMap::new()),
     };
-    (settle(Entry { stamp, hash, dependencies, state, is_settled: true }), true)
+    (settle(Entry { stamp, hash, dependencies, state, is_settled: true }, began_at), true)
 }
 
 /// The old entry with new stamps, where the bytes are the same: a fresh checkout or a `touch`.
-fn unchanged(root: &Path, stamp: Stamp, hash: blake3::Hash, before: &Entry) -> Option<Entry> {
+fn unchanged(root: &Path, stamp: Stamp, hash: blake3::Hash, before: &Entry, began_at: SystemTime) -> Option<Entry> {
     if before.hash != Some(hash) {
         return None;
     }
@@ -193,13 +194,15 @@ fn unchanged(root: &Path, stamp: Stamp, hash: blake3::Hash, before: &Entry) -> O
         }
         dependencies.insert(path.clone(), now);
     }
-    Some(settle(Entry { stamp, hash: Some(hash), dependencies, state: before.state.clone(), is_settled: true }))
+    let entry = Entry { stamp, hash: Some(hash), dependencies, state: before.state.clone(), is_settled: true };
+    Some(settle(entry, began_at))
 }
 
-fn settle(mut entry: Entry) -> Entry {
+/// Notes whether what was read since `began_at` may have changed again without a trace.
+fn settle(mut entry: Entry, began_at: SystemTime) -> Entry {
     let now = SystemTime::now();
     let stamps = entry.dependencies.values().filter_map(|dependency| dependency.stamp);
-    entry.is_settled = !stamps.chain([entry.stamp]).any(|stamp| stamp.is_fresh(now));
+    entry.is_settled = !stamps.chain([entry.stamp]).any(|stamp| stamp.is_fresh(began_at, now));
     entry
 }
 

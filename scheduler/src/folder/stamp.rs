@@ -45,10 +45,13 @@ impl Stamp {
         Self { changed_ns: other.changed_ns, ..*self } == other
     }
 
-    /// The file changed so recently that a further change might not show in its stamp.
-    pub fn is_fresh(&self, now: SystemTime) -> bool {
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
-        (now - self.changed_ns).unsigned_abs() < TICK.as_nanos()
+    /// The file changed so shortly before it was read, or while it was, that a further change might not show in its
+    /// stamp. The reading may take long: it is `from` when it began that counts.
+    pub fn is_fresh(&self, from: SystemTime, to: SystemTime) -> bool {
+        let ns = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+        let tick = TICK.as_nanos() as i128;
+        // A clock of another machine may be far ahead for ever: that is not fresh.
+        (ns(from) - tick..ns(to) + tick).contains(&self.changed_ns)
     }
 }
 
