@@ -48,6 +48,8 @@ points! {
     RecoveryRead = "recovery.read",
     /// A new leader is connected to its host and has told why runs are set aside.
     Recovered = "recovery.done",
+    /// The folder of DAGs is about to be looked at.
+    FolderRead = "bundle.read",
     /// The folder differs from what is published: the transaction has not begun.
     PublishBegun = "publish.begun",
     /// DAG versions are committed, and the core has not heard of them.

@@ -1,5 +1,7 @@
 //! Why the scheduler, or one term of its leadership, ended.
 
+use std::time::Duration;
+
 use crate::quarantine::Culprit;
 
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,12 @@ pub enum Error {
          (restore a newer copy of the database, or start with another state directory)"
     )]
     DatabaseBehind { outside: i64, inside: i64 },
+    /// A task that should run as long as we do; a bug.
+    #[error("{part} ended unexpectedly{}", why(panic.as_deref()))]
+    PartEnded { part: &'static str, panic: Option<String> },
+    /// A peer that is silent for so long is gone, whatever the connection says.
+    #[error("no answer within {} s while {doing}", limit.as_secs())]
+    Silence { doing: &'static str, limit: Duration },
     /// Never outside tests.
     #[error(transparent)]
     Injected(#[from] gridflow_failpoint::Injected),
@@ -27,4 +35,8 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+fn why(panic: Option<&str>) -> String {
+    panic.map(|text| format!(": it panicked: {text}")).unwrap_or_default()
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::{TimeDelta, Utc};
@@ -25,6 +26,7 @@ use crate::{
     bundle::Published,
     inbox,
     memory::RunMemory,
+    parts::answered,
     publish, trigger,
     turn::{Input, turn},
     unhurried::Unhurried,
@@ -33,6 +35,9 @@ use crate::{
 
 /// Events taken into one turn at most, so that a turn's transaction stays short.
 const EVENTS_PER_TURN_MAX: usize = 2_048;
+/// For everything that a turn does: reads, its commit, and handing over what it allows. The commit has a deadline of
+/// its own, which is shorter.
+const TURN_MAX: Duration = Duration::from_secs(60);
 
 /// Everything a term of leadership holds. Dropped as a whole when it ends: what is true then is in
 /// the database and on the nodes, and nowhere else.
@@ -140,7 +145,7 @@ impl Lead {
             let mut input = Input::default();
             input.events.extend(self.pending.drain(..));
             if read_inbox {
-                read_inbox = inbox::read(&mut self, &mut input).await?;
+                read_inbox = answered("reading the inbox", TURN_MAX, inbox::read(&mut self, &mut input)).await?;
             }
             self.drain_reports(&mut input).await?;
             if self.world.next_deadline().is_some_and(|due| due <= Utc::now()) {
@@ -151,7 +156,7 @@ impl Lead {
                 // First: that a command has started comes before its end.
                 input.events.splice(0..0, self.unhurried.take());
                 let before = self.leader.turn();
-                turn(&mut self, input).await?;
+                answered("turning", TURN_MAX, turn(&mut self, input)).await?;
                 // Give others the thread; whatever came meanwhile goes into the next turn.
                 tokio::task::yield_now().await;
                 if self.leader.turn() != before {
@@ -167,13 +172,17 @@ impl Lead {
             let unhurried_due = self.unhurried.due();
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(self.leader.resign().await?),
-                Some(report) = self.reports.recv() => self.take_report(report).await?,
+                report = self.reports.recv() => match report {
+                    Some(report) => self.take_report(report).await?,
+                    // Without it no report would ever come; the next term starts another one.
+                    None => return Err(gridflow_executor::local::Error::Stopped.into()),
+                },
                 () = shared.signals.inbox.notified() => read_inbox = true,
                 changed = snapshots.changed() => {
-                    if changed.is_err() { return Ok(self.leader.resign().await?); }
+                    if changed.is_err() { return Err(Error::PartEnded { part: "the watch over the folder of DAGs", panic: None }); }
                     let snapshot = snapshots.borrow_and_update().clone();
                     if let Some(snapshot) = snapshot {
-                        publish::publish(&mut self, &snapshot).await?;
+                        answered("publishing DAGs", TURN_MAX, publish::publish(&mut self, &snapshot)).await?;
                         shared.signals.settled.notify_one();
                     }
                 }

@@ -22,6 +22,7 @@ mod leadership;
 pub mod local_run;
 mod memory;
 mod node;
+mod parts;
 mod prepare;
 mod publish;
 mod quarantine;
@@ -40,11 +41,12 @@ use gridflow_store::{
     notify::{self, Channel},
 };
 use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 pub use error::Error;
 pub(crate) use leadership::chain;
+use parts::Parts;
 pub(crate) use shared::Shared;
 
 /// After a lost connection of the listener.
@@ -85,16 +87,28 @@ pub async fn run(
         wanted: shared::no_triggers(),
         quarantine: quarantine::Quarantine::default(),
     });
-    let parts = TaskTracker::new();
+    let mut parts = Parts::default();
     let end = shutdown.child_token();
-    parts.spawn(bundle.run(end.clone()));
-    parts.spawn(end.clone().run_until_cancelled_owned(sender.run()));
-    parts.spawn(end.clone().run_until_cancelled_owned(listen(Arc::clone(&shared))));
-    parts.close();
-    let ended = leadership::keep_leading(shared, shutdown).await;
+    parts.spawn("the watch over the folder of DAGs", bundle.run(end.clone()));
+    parts.spawn("the sender of wake-ups", until(end.clone(), sender.run()));
+    parts.spawn("the listener for wake-ups", until(end.clone(), listen(Arc::clone(&shared))));
+    let mut leading = std::pin::pin!(leadership::keep_leading(shared, shutdown.clone()));
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = &mut leading => break ended,
+            // They end at a shutdown, too.
+            error = parts.one_ended() => if !shutdown.is_cancelled() { break Err(error) },
+        }
+    };
     end.cancel();
-    parts.wait().await;
+    parts.all_ended().await;
     ended
+}
+
+/// Work that goes on until the token is cancelled.
+pub(crate) async fn until(end: CancellationToken, work: impl Future<Output = ()>) {
+    end.run_until_cancelled_owned(work).await;
 }
 
 /// Turns notifications of other processes into wake-ups. Lost ones are made up for by the heartbeat.

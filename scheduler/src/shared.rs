@@ -9,15 +9,16 @@ use gridflow_store::{
     notify::{Channel, Waker},
 };
 use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Signals,
     bundle::Snapshot,
     lead::Lead,
+    parts::Parts,
     quarantine::Quarantine,
     trigger::file::{FileTriggers, Wanted},
-    upkeep,
+    until, upkeep,
 };
 
 /// Shared by the scheduler's parts for as long as it runs.
@@ -52,7 +53,7 @@ impl Shared {
     }
 
     /// Triggers and upkeep of a term: they run only where the leader is.
-    pub fn start_companions(&self, lead: &Lead, term: CancellationToken) -> TaskTracker {
+    pub fn start_companions(&self, lead: &Lead, term: &CancellationToken) -> Parts {
         lead.triggers_changed();
         let triggers = FileTriggers {
             root: self.config.dags.clone(),
@@ -60,11 +61,10 @@ impl Shared {
             wanted: self.wanted.subscribe(),
             received: Arc::clone(&self.signals.inbox),
         };
-        let tracker = TaskTracker::new();
-        tracker.spawn(triggers.run(term.clone()));
-        tracker.spawn(term.run_until_cancelled_owned(upkeep::keep_tidy(self.database.clone())));
-        tracker.close();
-        tracker
+        let mut parts = Parts::default();
+        parts.spawn("the watch over file triggers", triggers.run(term.clone()));
+        parts.spawn("the upkeep of the database", until(term.clone(), upkeep::keep_tidy(self.database.clone())));
+        parts
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
 };
 
 use gridflow_dag_spec::{Code, Diagnostic, FILE_BYTES_MAX, FileError, YAML_BYTES_MAX};
+use gridflow_failpoint::{Point, reach};
 
 use super::{
     candidate,
@@ -72,6 +73,7 @@ impl Loader {
 
     /// Looks at the whole folder. Costs a `stat` per file; only what changed is read.
     pub fn look(&mut self) -> Look {
+        reach(Point::FolderRead);
         // Each time anew: a deployment may replace the folder by pointing a link elsewhere.
         let (root, found) = match self.root.canonicalize() {
             Ok(root) => {

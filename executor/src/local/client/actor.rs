@@ -151,7 +151,8 @@ pub(super) async fn run(
             }
             Some(done) = actor.jobs.join_next(), if !actor.jobs.is_empty() => match done {
                 Ok(done) => actor.take_done(done),
-                Err(error) => tracing::error!(%error, "a job of the local executor failed"),
+                // What it had in its hands is unknown: whoever starts the next executor is told everything again.
+                Err(error) => return tracing::error!(%error, "a job of the local executor crashed, and it ends"),
             },
             permit = reports.reserve(), if !actor.reports.is_empty() => match permit {
                 Ok(permit) => {

@@ -17,7 +17,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use gridflow_core::DagId;
 use gridflow_dag_spec::{CompiledDag, FileTrigger, TriggerKind};
@@ -49,6 +49,9 @@ pub struct FileTriggers {
     /// Told after each commit of new events.
     pub received: Arc<Notify>,
 }
+
+/// After a crash.
+const AGAIN: Duration = Duration::from_secs(1);
 
 struct Running {
     spec: Arc<FileTrigger>,
@@ -91,6 +94,7 @@ impl FileTriggers {
         }
     }
 
+    /// Starts a trigger.
     fn start(
         &self,
         (dag, name): &(DagId, String),
@@ -99,14 +103,32 @@ impl FileTriggers {
     ) -> Result<JoinHandle<()>, globset::Error> {
         let scope = Scope::of(&self.root, spec)?;
         let trigger = TriggerKey { dag: dag.clone(), name: name.clone() };
-        let database = self.database.clone();
-        let task = Task {
-            receiver: Receiver { database, trigger, scope: scope.clone(), dedup: spec.dedup },
+        let (database, received) = (self.database.clone(), self.received.clone());
+        let (hub, spec) = (hub.clone(), spec.clone());
+        let task = move || Task {
+            receiver: Receiver {
+                database: database.clone(),
+                trigger: trigger.clone(),
+                scope: scope.clone(),
+                dedup: spec.dedup,
+            },
             existing: spec.existing,
-            arrivals: Arrivals::new(scope, spec),
+            arrivals: Arrivals::new(scope.clone(), &spec),
             subscription: hub.subscribe(),
-            received: self.received.clone(),
+            received: received.clone(),
         };
-        Ok(tokio::spawn(task.run()))
+        Ok(tokio::spawn(keep_running(task)))
+    }
+}
+
+/// A trigger that crashes is a bug, but its files still wait: it begins anew and finds them.
+async fn keep_running(task: impl Fn() -> Task) {
+    loop {
+        let task = task();
+        let TriggerKey { dag, name } = task.receiver.trigger.clone();
+        // A task of its own, so that a panic ends only it.
+        let Err(error) = AbortOnDropHandle::new(tokio::spawn(task.run())).await else { return };
+        tracing::error!(dag.id = %dag, trigger = name, "a file trigger crashed and begins anew: {error}");
+        tokio::time::sleep(AGAIN).await;
     }
 }

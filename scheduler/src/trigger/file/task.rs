@@ -7,7 +7,7 @@ use gridflow_failpoint::{Point, check};
 use gridflow_store::event;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use tokio_util::task::AbortOnDropHandle;
@@ -24,6 +24,8 @@ use crate::folder::{Told, rescan_pause};
 /// Between tries while the database or the folder can't be reached.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Longer than a statement may take: the connection is cut, and nobody told us.
+const TRY_MAX: Duration = Duration::from_secs(60);
 /// After another leader was faster: it is about to end, or we are.
 const LOST: Duration = Duration::from_millis(100);
 /// Looks at a folder may take a tenth of the time, however often folders appear in it.
@@ -272,11 +274,12 @@ async fn persist<T, F: Future<Output = Result<T, gridflow_store::Error>>>(
 ) -> T {
     let mut pause = RETRY;
     loop {
-        match work().await {
-            Ok(result) => return result,
-            Err(error) => {
+        match timeout(TRY_MAX, work()).await {
+            Ok(Ok(result)) => return result,
+            Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, doing, "a trigger can't reach the database")
             }
+            Err(_) => tracing::warn!(doing, "a trigger hears nothing of the database"),
         }
         sleep(pause).await;
         pause = (pause * 2).min(RETRY_MAX);
