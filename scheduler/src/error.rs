@@ -24,7 +24,7 @@ pub enum Error {
     #[error("{part} ended unexpectedly{}", why(panic.as_deref()))]
     PartEnded { part: &'static str, panic: Option<String> },
     /// A peer that is silent for so long is gone, whatever the connection says.
-    #[error("no answer within {} s while {doing}", limit.as_secs())]
+    #[error("no answer within {limit:?} while {doing}")]
     Silence { doing: &'static str, limit: Duration },
     /// Never outside tests.
     #[error(transparent)]
