@@ -56,33 +56,70 @@ async fn small(leader: &mut Leader, conn: &mut PgConnection) -> anyhow::Result<(
     let queued = world::new_run(0);
     run::create(conn, &queued).await?;
     let mut order = one(turn(leader, &mut world, vec![Event::RunQueued(queued.queued)]).await?.0);
-    let (mut bare, mut trip, mut starts, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut trip, mut starts, mut ends) =
+        (Kind::default(), Kind::default(), Kind::default(), Kind::default());
+    let (bare_pid, turn_pid) =
+        (pid(conn, "pid = pg_backend_pid()").await?, pid(conn, "application_name = 'gridflow leader'").await?);
     let mut n = 0_i64;
     while let Some(LaunchOrder { key, attempt, .. }) = order {
         n += 1;
+        let cpu = cpu_of(bare_pid);
         let began = Instant::now();
         sqlx::query("INSERT INTO bare VALUES ($1)").bind(n).execute(&mut *conn).await?;
-        bare.push(began.elapsed());
+        bare.add(began.elapsed(), cpu_of(bare_pid).saturating_sub(cpu));
+        let cpu = cpu_of(bare_pid);
         let began = Instant::now();
         sqlx::query("SELECT $1").bind(n).execute(&mut *conn).await?;
-        trip.push(began.elapsed());
+        trip.add(began.elapsed(), cpu_of(bare_pid).saturating_sub(cpu));
         let (run, at) = (key.run, Utc::now());
         let started = Event::AttemptStarted { run, attempt, at, pid: Some(7) };
-        starts.push(turn(leader, &mut world, vec![started]).await?.1);
+        let cpu = cpu_of(turn_pid);
+        let (_, took) = turn(leader, &mut world, vec![started]).await?;
+        starts.add(took, cpu_of(turn_pid).saturating_sub(cpu));
         let (outcome, usage) = (AttemptOutcome::Exited { code: 0 }, Usage::default());
         let finished = Event::AttemptFinished { run, attempt, at, outcome, usage, output: None };
+        let cpu = cpu_of(turn_pid);
         let (orders, took) = turn(leader, &mut world, vec![finished]).await?;
-        ends.push(took);
+        ends.add(took, cpu_of(turn_pid).saturating_sub(cpu));
         order = one(orders);
     }
-    let base = quantile(&mut bare, 0.5);
-    for (name, times) in
+    let base = quantile(&mut bare.times, 0.5);
+    for (name, kind) in
         [("bare commit", &mut bare), ("bare read", &mut trip), ("turn: start", &mut starts), ("turn: end", &mut ends)]
     {
-        let (median, late) = (quantile(times, 0.5), quantile(times, 0.99));
-        println!("{name:<24} p50 {median:>9.3?} p99 {late:>9.3?}  {:>5.2} × bare", ratio(median, base));
+        let (median, late) = (quantile(&mut kind.times, 0.5), quantile(&mut kind.times, 0.99));
+        let cpu = quantile(&mut kind.cpu, 0.5);
+        println!(
+            "{name:<12} p50 {median:>9.3?} p99 {late:>9.3?} {:>5.2} × bare; the server's own work {cpu:>9.3?}",
+            ratio(median, base)
+        );
     }
     Ok(())
+}
+
+/// What statements of one kind took, and how long the server's process was on a core for it.
+#[derive(Default)]
+struct Kind {
+    times: Vec<Duration>,
+    cpu: Vec<Duration>,
+}
+
+impl Kind {
+    fn add(&mut self, time: Duration, cpu: Duration) {
+        self.times.push(time);
+        self.cpu.push(cpu);
+    }
+}
+
+async fn pid(conn: &mut PgConnection, which: &str) -> anyhow::Result<i32> {
+    let sql = format!("SELECT pid FROM pg_stat_activity WHERE {which}");
+    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(conn).await?)
+}
+
+/// How long a process has been on a core; zero where the system does not say.
+fn cpu_of(pid: i32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
 fn one(orders: Vec<LaunchOrder>) -> Option<LaunchOrder> {

@@ -2,7 +2,6 @@
 
 use gridflow_core::{Action, Committed, InboxId, SealedPlan, Writes};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{Leader, Pass, within};
 use crate::{
@@ -45,8 +44,6 @@ impl Leader {
 
 /// The arguments of `turn_v1`: what has no rows is null.
 struct Rows<'a> {
-    runs_between: Option<(Uuid, Uuid)>,
-    events_between: Option<(Uuid, Uuid)>,
     new_runs: Option<Vec<run::NewTurnRow<'a>>>,
     runs: Option<Vec<run::TurnRow<'a>>>,
     new_task_instances: Option<Vec<task_instance::TurnRow<'a>>>,
@@ -66,11 +63,7 @@ impl<'a> Rows<'a> {
     fn of(writes: &'a Writes, consumed: &[InboxId]) -> Result<Self, Error> {
         let (new_runs, runs) = run::turn_rows(&writes.new_runs, &writes.runs)?;
         let (task_instances, attempts) = (&writes.task_instances, &writes.attempts);
-        let changed = task_instances.iter().filter(|write| write.from.is_some()).map(|write| write.key.run.0);
-        let touched = changed.chain(attempts.iter().filter(|write| write.from.is_some()).map(|write| write.run.0));
         Ok(Self {
-            runs_between: bounds(touched),
-            events_between: bounds(writes.events.iter().map(|write| write.event.0)),
             new_runs: argument(new_runs),
             runs: argument(runs),
             new_task_instances: argument(task_instances.iter().filter(|write| write.from.is_none()).map(Into::into)),
@@ -88,14 +81,6 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The lowest and highest key of a set: what prunes partitions.
-fn bounds(keys: impl Iterator<Item = Uuid>) -> Option<(Uuid, Uuid)> {
-    keys.fold(None, |bounds, key| match bounds {
-        None => Some((key, key)),
-        Some((lowest, highest)) => Some((key.min(lowest), key.max(highest))),
-    })
-}
-
 /// Fence, rows, commit. Autocommit: the statement's own transaction is the turn's.
 async fn call(conn: &mut PgConnection, pass: Pass, turn: Turn, at: Timestamp, rows: Rows<'_>) -> Result<(), Error> {
     // `fetch_one` returns when the server is ready again, which is after the commit: an answer before that, the row
@@ -106,10 +91,6 @@ async fn call(conn: &mut PgConnection, pass: Pass, turn: Turn, at: Timestamp, ro
         pass.holder,
         turn.0,
         at,
-        rows.runs_between.map(|(lowest, _)| lowest),
-        rows.runs_between.map(|(_, highest)| highest),
-        rows.events_between.map(|(lowest, _)| lowest),
-        rows.events_between.map(|(_, highest)| highest),
         rows.new_runs as _,
         rows.runs as _,
         rows.new_task_instances as _,
