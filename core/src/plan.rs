@@ -262,6 +262,11 @@ impl Plan {
         &self.writes.new_runs
     }
 
+    /// Outputs that count from this turn on.
+    pub fn outputs(&self) -> &[XcomWrite] {
+        &self.writes.xcoms
+    }
+
     /// Nothing to write and nothing to do.
     pub fn is_empty(&self) -> bool {
         self.writes == Writes::default() && self.actions.is_empty()

@@ -2,7 +2,13 @@
 
 mod common;
 
-use common::{Fixture, plan_of};
+use std::sync::Arc;
+
+use common::{
+    Fixture, plan_of,
+    stage::{Stage, finished},
+};
+use gridflow_core::{Event, Output, WorldConfig};
 use insta::assert_snapshot;
 
 #[test]
@@ -205,4 +211,25 @@ fn a_finished_pool_slot_goes_to_the_next_of_highest_weight() {
     attempt a 1: running -> closed
     attempt c 1: new -> queued
     ");
+}
+
+#[test]
+fn only_the_output_of_the_last_try_counts() {
+    let mut stage = Stage::new(WorldConfig::default());
+    stage.dag("d", "a : none ; retries=1, delay=30");
+    stage.run("d", 1);
+    let ends_with_output = |stage: &mut Stage, code| {
+        let order = stage.launched.remove(0);
+        let mut event = finished(&order, code, stage.now);
+        if let Event::AttemptFinished { output, .. } = &mut event {
+            *output = Some(Output { value: Arc::new(code.into()), bytes: 1 });
+        }
+        stage.turn(vec![event]).xcoms
+    };
+    assert_eq!(ends_with_output(&mut stage, 1), [], "it is tried again");
+    stage.now += chrono::TimeDelta::seconds(30);
+    stage.turn(vec![Event::TimersDue]);
+    // Also that of a failure, if nothing comes after it.
+    let values: Vec<_> = ends_with_output(&mut stage, 1).into_iter().map(|xcom| xcom.output.value).collect();
+    assert_eq!(values, [Arc::new(1.into())]);
 }

@@ -32,8 +32,11 @@ pub(crate) async fn turn(lead: &mut Lead, input: Input) -> Result<(), Error> {
         plan.absorb(recovered);
     }
     for event in input.events {
-        remember_output(lead, &event);
         guarded(lead, &mut plan, event, now)?;
+    }
+    // Templates of later tasks read them before the database could tell.
+    for xcom in plan.outputs() {
+        lead.runs.set_output(xcom.key, xcom.output.value.clone());
     }
     settle(lead, &mut plan, now).await?;
     // Those that did not start now are read when they do.
@@ -86,15 +89,6 @@ fn admit_guarded(lead: &mut Lead, plan: &mut Plan, now: Timestamp) -> Result<(),
         admit(world, now, plan);
     }))
     .map_err(|panic| panicked(Suspects::default(), &lead.world, &*panic))
-}
-
-/// Templates of later tasks read the output before the database could tell it.
-fn remember_output(lead: &mut Lead, event: &Event) {
-    if let Event::AttemptFinished { run, attempt, output: Some(output), .. } = event
-        && let Some(key) = lead.world.task_instance_of(*run, *attempt)
-    {
-        lead.runs.set_output(key, output.value.clone());
-    }
 }
 
 fn panicked(suspects: Suspects, world: &World, panic: &(dyn std::any::Any + Send)) -> Error {

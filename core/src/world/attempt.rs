@@ -61,11 +61,14 @@ impl World {
         }
         let executor = run.tis[task_no.0 as usize].open.as_ref().expect("found open").executor;
         plan.acknowledge(run_key, attempt, executor);
-        if let Some(output) = output {
-            plan.put_return_value(run.ti_key(task_no), output);
-        }
         run.close_attempt(task_no, &ending, &mut self.shared, plan);
         run.attempt_over(task_no, &ending, &mut self.shared, now, plan);
+        // What a try left that is tried again must not be taken for what the next one leaves, or does not leave.
+        if let Some(output) = output
+            && run.ti(task_no).state.is_finished()
+        {
+            plan.put_return_value(run.ti_key(task_no), output);
+        }
         run.settle(&mut self.shared, now, plan);
         self.forget_if_over(run_key, plan);
     }

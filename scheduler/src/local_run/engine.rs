@@ -168,8 +168,11 @@ impl<F: FnMut(&Change)> Engine<F> {
         self.turn.0 += 1;
         let mut plan = Plan::begin(self.turn, seed());
         for event in events {
-            self.remember_output(&event);
             step(&mut self.world, event, now, &mut plan);
+        }
+        // Templates of later tasks read them.
+        for xcom in plan.outputs() {
+            self.runs.set_output(xcom.key, Arc::clone(&xcom.output.value));
         }
         loop {
             admit(&mut self.world, now, &mut plan);
@@ -191,15 +194,6 @@ impl<F: FnMut(&Change)> Engine<F> {
         self.rows.commit(sealed.writes(), names).iter().for_each(|change| (self.on_change)(change));
         let actions = sealed.open(Committed { epoch: EPOCH, turn: self.turn });
         self.act(actions).await
-    }
-
-    /// Templates of later tasks read it.
-    fn remember_output(&mut self, event: &Event) {
-        if let Event::AttemptFinished { run, attempt, output: Some(output), .. } = event
-            && let Some(key) = self.world.task_instance_of(*run, *attempt)
-        {
-            self.runs.set_output(key, Arc::clone(&output.value));
-        }
     }
 
     async fn act(&mut self, actions: Vec<Action>) -> Result<(), Error> {
