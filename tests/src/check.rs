@@ -73,7 +73,7 @@ pub fn findings(evidence: &Evidence, rules: &Rules) -> Vec<Finding> {
     let intervals = launch::intervals(evidence, &mut findings);
     launch::check(evidence, &intervals, &mut findings);
     loss::check(evidence, rules, &mut findings);
-    limits::check(&intervals, rules, &mut findings);
+    limits::check(evidence, &intervals, rules, &mut findings);
     log::check(evidence, &mut findings);
     findings
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Interval, Invariant, Rules, find};
+use crate::evidence::Evidence;
 
-pub(super) fn check(intervals: &[Interval], rules: &Rules, findings: &mut Vec<Finding>) {
+pub(super) fn check(evidence: &Evidence, intervals: &[Interval], rules: &Rules, findings: &mut Vec<Finding>) {
+    let is_cancelled = |dag: &str, run: &str| evidence.cancelled.contains(&(dag.to_owned(), run.to_owned()));
     let all = intervals.iter().map(|interval| (interval.start, interval.end, 1));
     within("parallelism", rules.parallelism, all, findings);
     for (pool, slots) in &rules.pools {
@@ -24,11 +26,13 @@ pub(super) fn check(intervals: &[Interval], rules: &Rules, findings: &mut Vec<Fi
         within(&format!("max_active_tasks of {dag} in {run}"), *limit, all, findings);
     }
     for (dag, limit) in &rules.max_active_runs {
-        // A run is active from before its first command until after its last one.
-        let of = runs.iter().filter(|((of, _), _)| of == dag).filter_map(|(_, intervals)| {
-            let start = intervals.iter().map(|interval| interval.start).min()?;
-            Some((start, intervals.iter().map(|interval| interval.end).max()?, 1))
-        });
+        // A run is active from before its first command until after its last one, unless it was cancelled: then it is
+        // over, and its commands still take their time to end.
+        let of =
+            runs.iter().filter(|((of, run), _)| of == dag && !is_cancelled(of, run)).filter_map(|(_, intervals)| {
+                let start = intervals.iter().map(|interval| interval.start).min()?;
+                Some((start, intervals.iter().map(|interval| interval.end).max()?, 1))
+            });
         within(&format!("max_active_runs of {dag}"), *limit, of, findings);
     }
 }
