@@ -6,13 +6,16 @@ mod db;
 mod down;
 mod explain;
 mod host;
+mod nodes;
 mod operator;
+mod recover;
 mod run;
 mod runs;
 mod scheduler;
 mod standalone;
 mod tasks;
 mod version;
+mod web;
 
 use std::process::ExitCode;
 
@@ -44,6 +47,8 @@ pub enum Command {
     Standalone(standalone::Args),
     /// Run the scheduler on a PostgreSQL of yours
     Scheduler(scheduler::Args),
+    /// Serve the API on a PostgreSQL of yours
+    Web(web::Args),
     /// Stop what runs in a state directory, and its tasks; the next start goes on
     Down(down::Args),
     /// Run one DAG file here and now, without server or database
@@ -57,6 +62,11 @@ pub enum Command {
     /// List the task instances of a run and read their logs
     #[command(subcommand, arg_required_else_help = true)]
     Tasks(tasks::Command),
+    /// Show the machines that run tasks
+    #[command(subcommand, arg_required_else_help = true)]
+    Nodes(nodes::Command),
+    /// Go on after the database was restored from an older copy
+    Recover(recover::Args),
     /// Prepare the database
     #[command(subcommand, arg_required_else_help = true)]
     Db(db::Command),
@@ -77,11 +87,14 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Standalone(args) => standalone::run(&args),
         Command::Scheduler(args) => scheduler::run(&args),
+        Command::Web(args) => web::run(&args),
         Command::Down(args) => down::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Dags(command) => dags::run(&command),
         Command::Runs(command) => runs::run(&command),
         Command::Tasks(command) => tasks::run(&command),
+        Command::Nodes(command) => nodes::run(&command),
+        Command::Recover(args) => recover::run(&args),
         Command::Db(command) => db::run(&command),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -36,9 +36,13 @@ pub struct Settings {
     pub database_url: Option<String>,
     pub parallelism: Option<u32>,
     pub losses_max: Option<u32>,
+    pub node_lost_after: Option<Duration>,
     pub connections_max: Option<u32>,
     pub heartbeat: Option<Duration>,
 }
+
+/// As long as it takes until a node counts as silent.
+const NODE_LOST_AFTER_MIN: Duration = Duration::from_secs(15);
 
 struct Setting {
     variable: &'static str,
@@ -47,7 +51,7 @@ struct Setting {
     set: fn(&mut Settings, &str) -> bool,
 }
 
-const SETTINGS: [Setting; 5] = [
+const SETTINGS: [Setting; 6] = [
     Setting {
         variable: DATABASE_URL,
         form: "an address such as `postgres://user@host/name`",
@@ -67,6 +71,14 @@ const SETTINGS: [Setting; 5] = [
         variable: "GRIDFLOW__SCHEDULER__LOSSES_MAX",
         form: "a number: retries after losses of infrastructure, apart from a task's own",
         set: |settings, text| put(&mut settings.losses_max, text.parse().ok()),
+    },
+    Setting {
+        variable: "GRIDFLOW__SCHEDULER__NODE_LOST_AFTER",
+        form: "a duration from `15s`, such as `1h`: how long a node may be silent before its attempts are given up",
+        set: |settings, text| {
+            let after = humantime::parse_duration(text).ok().filter(|after| NODE_LOST_AFTER_MIN <= *after);
+            put(&mut settings.node_lost_after, after)
+        },
     },
     Setting {
         variable: "GRIDFLOW__SCHEDULER__HEARTBEAT",

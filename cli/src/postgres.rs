@@ -27,6 +27,12 @@ pub fn stop_left_behind(state_dir: &StateDir) -> Result<bool> {
     server::stop_left_behind(&place::data(state_dir.path()))
 }
 
+/// The address of the private server of this state directory, if it runs. Touches nothing.
+pub fn url_of_running(state_dir: &StateDir) -> Option<String> {
+    let running = pid_file::running(&place::data(state_dir.path()))?;
+    (running.status == pid_file::Status::Ready).then(|| server::url(&running.sockets))
+}
+
 /// Starts the private server of this state directory, or takes over the one that still runs.
 /// Blocks until it accepts connections. The caller holds the state directory's lock.
 pub fn start(state_dir: &StateDir) -> Result<Server> {

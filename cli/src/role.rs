@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process,
 };
 
 use gridflow_store::{Database, Options};
+use gridflow_web::{Server, Token};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -17,10 +19,74 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{DATABASE_URL, Settings},
     failure::{Failure, Result, say},
+    output,
+    state_dir::StateDir,
 };
 
 /// For somebody who pressed Ctrl-C twice; 128 + SIGINT, as shells have it.
 const EXIT_INTERRUPTED: i32 = 130;
+
+/// Where the API listens.
+#[derive(Debug, clap::Args)]
+pub struct ListenArgs {
+    /// Port of the API; 0 takes a free one
+    #[arg(long, default_value_t = 8080, value_name = "N")]
+    port: u16,
+
+    /// Address to listen on; only loopback is allowed as long as there are no users
+    #[arg(long, default_value = "127.0.0.1", value_name = "IP", value_parser = loopback)]
+    host: IpAddr,
+}
+
+impl ListenArgs {
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+}
+
+fn loopback(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "not an IP address".to_owned())?;
+    if address.is_loopback() {
+        Ok(address)
+    } else {
+        Err("only loopback (127.0.0.1 or ::1) is allowed: without users, everybody who reaches it could use it"
+            .to_owned())
+    }
+}
+
+/// The API's token, which is made on first use.
+pub fn token(state_dir: &StateDir) -> Result<Token> {
+    Token::parse(&state_dir.token()?).map_err(|error| {
+        let path = state_dir.token_path();
+        Failure::user(format!("`{}` holds no API token", path.display()))
+            .because(&error)
+            .help("remove the file: the next start writes a new one")
+    })
+}
+
+/// Binds the API's address; nobody is answered before the server runs.
+pub async fn bind(config: gridflow_web::Config) -> Result<Server> {
+    Server::bind(config).await.map_err(|error| {
+        Failure::user("cannot serve the API")
+            .because(&error)
+            .help("choose another port with `--port N`; 0 takes a free one")
+    })
+}
+
+/// The API's address for scripts, on stdout, and for people the next step, on stderr.
+pub fn announce(address: SocketAddr, state_dir: &StateDir) -> Result<()> {
+    output::print(&format!("gridflow is ready: http://{address}/api/v2\n"))?;
+    let program = std::env::args().next().unwrap_or_else(|| "gridflow".to_owned());
+    let folder = state_dir.path().display();
+    say(format!(
+        "the API token is in `{}`; in another terminal:\n\
+         \u{20} export GRIDFLOW_SERVER=http://{address} GRIDFLOW_STATE_DIR='{folder}'\n\
+         \u{20} {program} dags list\n\
+         \u{20} {program} runs trigger DAG --wait",
+        state_dir.token_path().display()
+    ));
+    Ok(())
+}
 
 pub fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
@@ -68,6 +134,7 @@ pub fn scheduler_config(dags: PathBuf, state_dir: &Path, settings: &Settings) ->
     let mut config = gridflow_scheduler::Config::new(dags, state_dir.to_owned(), program);
     config.parallelism = settings.parallelism.unwrap_or(config.parallelism);
     config.losses_max = settings.losses_max.unwrap_or(config.losses_max);
+    config.node_lost_after = settings.node_lost_after;
     config.heartbeat = settings.heartbeat.unwrap_or(config.heartbeat);
     config.environment = environment();
     Ok(config)

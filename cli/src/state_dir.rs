@@ -141,11 +141,20 @@ impl StateDir {
             Failure::ours(format!("cannot write the API token `{}`", path.display())).because(&error)
         };
         let token = random_token().map_err(failed)?;
-        // Whole or not at all, and never readable by others, not even for a moment.
-        let draft = self.0.join(".api-token.new");
+        // Whole or not at all, and never readable by others, not even for a moment. Of two that start together, the
+        // first one's holds.
+        let draft = self.0.join(format!(".api-token.{}", std::process::id()));
         let _ = fs::remove_file(&draft);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
-        writeln!(file, "{token}").and_then(|()| fs::rename(&draft, &path)).map_err(failed)?;
+        let linked = writeln!(file, "{token}").and_then(|()| fs::hard_link(&draft, &path));
+        let _ = fs::remove_file(&draft);
+        match linked {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let first = self.existing_token()?;
+                return first.ok_or_else(|| Failure::user(format!("the API token `{}` is empty", path.display())));
+            }
+            linked => linked.map_err(failed)?,
+        }
         Ok(token)
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     attempt::{AttemptOutcome, Output, Usage},
     dag::Dag,
-    id::{AttemptId, CommandId, DagId, DagVersionId, EventId, PoolName, RunId, RunKey, TaskInstanceKey, Timestamp},
+    id::{
+        AttemptId, CommandId, DagId, DagVersionId, EventId, NodeId, PoolName, RunId, RunKey, TaskInstanceKey, Timestamp,
+    },
     run::{DataInterval, QueuedRun, RunType, TriggeredBy},
     timetable::ScheduleCursor,
 };
@@ -62,6 +64,12 @@ pub enum Event {
         usage: Usage,
         output: Option<Output>,
     },
+    /// A node has been silent for so long that its attempts are given up, though nobody saw them go.
+    NodeLost {
+        node: NodeId,
+        at: Timestamp,
+        reason: String,
+    },
     /// A person marks a run as failed: running tasks are stopped and fail, the rest is skipped.
     /// For a queued run that may not be in memory the shell sends [`Event::RunQueued`] first.
     CancelRun {
@@ -96,6 +104,7 @@ impl Event {
             | Self::RunRequested(_)
             | Self::EventIgnored { .. }
             | Self::CommandRefused { .. }
+            | Self::NodeLost { .. }
             | Self::TimersDue => None,
         }
     }

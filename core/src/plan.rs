@@ -173,7 +173,10 @@ pub enum Action {
         attempt: AttemptId,
         executor: ExecutorKind,
     },
-    /// The attempt's end is committed: its executor may tidy up.
+    /// Attempts of other nodes are `canceling` now: their schedulers may be woken.
+    CancelElsewhere,
+    /// The attempt's end is committed: its executor may tidy up. Not for open attempts of another node, whose
+    /// scheduler reads that they are closed.
     Acknowledge {
         run: RunKey,
         attempt: AttemptId,
@@ -286,6 +289,7 @@ impl Plan {
             actions.retain(|action| match action {
                 Action::Launch(order) => !withdrawn.contains(&order.attempt),
                 Action::Cancel { .. }
+                | Action::CancelElsewhere
                 | Action::Acknowledge { .. }
                 | Action::FetchQueued { .. }
                 | Action::RunEnded { .. } => true,

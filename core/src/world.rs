@@ -226,6 +226,7 @@ pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
             let ending = active::Ending { at: to_micros(at), outcome, usage: Some(usage) };
             world.attempt_finished((run, attempt), ending, output, now, plan);
         }
+        Event::NodeLost { node, at, reason } => world.node_lost(node, to_micros(at), &reason, now, plan),
         Event::CancelRun { run, command } => world.cancel_run(run, command, now, plan),
         Event::TimersDue => world.timers_due(now, plan),
         Event::Answer(answer) => world.answer(answer, now, plan),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{now, parse_dag, rows_of, run_key};
 use gridflow_core::{
     Action, AttemptState, Committed, Dag, Epoch, Event, NodeBinding, NodeId, Plan, Reason, RecoveryRows, RunState,
-    TaskState, Turn, WaitRow, World, WorldConfig, admit, explain_run, recover, step,
+    TaskState, Turn, WaitRow, World, WorldConfig, admit, explain, explain_run, recover, step,
 };
 use uuid::Uuid;
 
@@ -114,6 +114,44 @@ fn a_run_whose_version_is_missing_is_set_aside() {
     let (world, _) = recover(rows, WorldConfig::default(), now());
     assert_eq!(world.quarantined().count(), 1);
     assert_eq!(world.active_runs(), 0);
+}
+
+#[test]
+fn an_attempt_of_another_node_is_waited_for_there_until_the_node_is_given_up() {
+    let node = |number| NodeBinding { node: NodeId(Uuid::from_u128(number)), boot: "now".into() };
+    let (_, mut rows) = rows("a : running");
+    rows.runs[0].open_attempts[0].binding = Some(node(2));
+    let attempt = rows.runs[0].open_attempts[0].attempt;
+    let config = WorldConfig { binding: Some(node(1)), ..WorldConfig::default() };
+    let (mut world, _) = recover(rows, config, now());
+    let key = world.task_instance_of(run_key(), attempt).expect("it is open");
+    assert_eq!(explain(&world, key), [Reason::Running, Reason::OnNode(node(2).node)]);
+    assert_eq!(world.other_nodes().into_iter().collect::<Vec<_>>(), [node(2).node]);
+
+    let lost = |number| Event::NodeLost { node: node(number).node, at: now(), reason: "silent".into() };
+    assert_eq!(turn(&mut world, vec![lost(3)]).writes(), &Default::default(), "nothing is on that one");
+    let plan = turn(&mut world, vec![lost(2)]);
+    let closed = plan.writes().attempts.iter().find(|row| row.attempt == attempt).expect("it is closed");
+    assert_eq!(
+        (closed.to, closed.outcome.as_ref().map(|outcome| outcome.kind())),
+        (AttemptState::Closed, Some("lost"))
+    );
+    assert_eq!(plan.writes().task_instances[0].losses, 1);
+    assert!(world.other_nodes().is_empty());
+    let acted = plan.open(Committed { epoch: Epoch(1), turn: Turn(2) });
+    assert!(!acted.iter().any(|action| matches!(action, Action::Acknowledge { .. })), "nobody here knows of it");
+}
+
+#[test]
+fn a_cancel_of_another_nodes_attempt_is_left_to_that_node_which_is_woken() {
+    let node = |number| NodeBinding { node: NodeId(Uuid::from_u128(number)), boot: "now".into() };
+    let (_, mut rows) = rows("a : running");
+    rows.runs[0].open_attempts[0].binding = Some(node(2));
+    let config = WorldConfig { binding: Some(node(1)), ..WorldConfig::default() };
+    let (mut world, _) = recover(rows, config, now());
+    let plan = turn(&mut world, vec![Event::CancelRun { run: run_key(), command: None }]);
+    assert_eq!(plan.writes().attempts[0].to, AttemptState::Canceling);
+    assert_eq!(plan.open(Committed { epoch: Epoch(1), turn: Turn(2) }), [Action::CancelElsewhere]);
 }
 
 fn rows(text: &str) -> (Arc<Dag>, RecoveryRows) {

@@ -5,6 +5,7 @@
 
 use gridflow_core::{Action, AttemptId, DagId, Event, LaunchOrder, RunKey, Timestamp};
 use gridflow_failpoint::{Point, reach};
+use gridflow_store::notify::Channel;
 
 use crate::{Error, answer, lead::Lead};
 
@@ -15,14 +16,19 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
     let mut cancels = Vec::new();
     let mut acknowledged = Vec::new();
     let mut fetches = Vec::new();
+    let mut is_for_others = false;
     for action in actions {
         match action {
             Action::Launch(order) => orders.push(order),
             Action::Cancel { run, attempt, .. } => cancels.push((run, attempt)),
+            Action::CancelElsewhere => is_for_others = true,
             Action::Acknowledge { attempt, .. } => acknowledged.push(attempt),
             Action::FetchQueued { dag, after, limit } => fetches.push((dag, after, limit)),
             Action::RunEnded { run } => lead.runs.forget(run),
         }
+    }
+    if is_for_others {
+        lead.shared.waker.wake(Channel::Node);
     }
     launch(lead, orders, &mut cancels).await?;
     reach(Point::ActLaunched);

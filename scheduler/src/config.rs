@@ -18,6 +18,9 @@ pub struct Config {
     pub parallelism: u32,
     /// Retries after losses of infrastructure, apart from the user's `retries`.
     pub losses_max: u32,
+    /// How long a node may be silent before its attempts are given up. None: for ever. When it is set, a command of a
+    /// node that was only cut off may run beside its retry.
+    pub node_lost_after: Option<Duration>,
     /// The program's own environment; commands get an allow-listed part of it.
     pub environment: BTreeMap<String, String>,
     /// How often the leader says that it lives, and looks for wake-ups that got lost.
@@ -33,6 +36,7 @@ impl Config {
             host_start: HostStart::WhenMissing,
             parallelism: 32,
             losses_max: 3,
+            node_lost_after: None,
             environment: BTreeMap::new(),
             heartbeat: Duration::from_secs(1),
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gridflow_core::{NodeId, Turn};
+
 use crate::quarantine::Culprit;
 
 #[derive(Debug, thiserror::Error)]
@@ -15,11 +17,10 @@ pub enum Error {
     #[error("a decision panicked: {message}")]
     Panicked { about: Vec<Culprit>, message: String },
     #[error(
-        "the database went back in time: commands on this node were started by turn {outside}, but the database ends \
-         with turn {inside}; nothing is launched, because what happened in between is lost \
-         (restore a newer copy of the database, or start with another state directory)"
+        "the database went back in time: node {node} has seen turn {outside}, but the database ended with turn \
+         {inside} at the last takeover"
     )]
-    DatabaseBehind { outside: i64, inside: i64 },
+    DatabaseBehind { node: NodeId, outside: Turn, inside: Turn },
     /// A task that should run as long as we do; a bug.
     #[error("{part} ended unexpectedly{}", why(panic.as_deref()))]
     PartEnded { part: &'static str, panic: Option<String> },
@@ -35,6 +36,13 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// Whether no new try can mend it.
+    pub(crate) fn is_for_a_person(&self) -> bool {
+        matches!(self, Self::StateDir { .. } | Self::Executor(gridflow_executor::local::Error::Foreign { .. }))
+    }
 }
 
 fn why(panic: Option<&str>) -> String {

@@ -5,6 +5,7 @@ use gridflow_store::{
     command::{Command, Request},
     event::pending,
     inbox::{self, Item, Letter},
+    report::{News, Report},
 };
 
 use crate::{
@@ -69,12 +70,25 @@ async fn open(lead: &mut Lead, letter: Letter, input: &mut Input) -> Result<(), 
         }
         Item::Command(command) => input.events.extend(asked(lead, command).await?),
         Item::EventsReceived { dag } => _ = lead.dags_with_events.insert(dag),
+        // Its node keeps it, and tells the next leader again.
+        Item::Report(report) if lead.world.is_quarantined(report.run) => {}
+        Item::Report(report) => input.events.push(event(report)),
         Item::PoolChanged { pool, slots } => input.events.push(Event::PoolChanged { pool, slots }),
         Item::Gone => {}
         Item::Unreadable(wrong) => tracing::error!("a request that this version can't read is left out: {wrong}"),
     }
     input.consumed.push(letter.id);
     Ok(())
+}
+
+fn event(report: Report) -> Event {
+    let Report { run, attempt, at, news } = report;
+    match news {
+        News::Started { pid } => Event::AttemptStarted { run, attempt, at, pid: Some(pid) },
+        News::Finished { outcome, usage, output } => {
+            Event::AttemptFinished { run, attempt, at, outcome, usage, output }
+        }
+    }
 }
 
 async fn asked(lead: &mut Lead, command: Command) -> Result<Vec<Event>, Error> {

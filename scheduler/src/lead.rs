@@ -24,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error, Shared,
     bundle::Published,
+    host::Host,
     inbox,
     memory::RunMemory,
     parts::answered,
-    publish, trigger,
+    publish, pulse, trigger,
     turn::{Input, turn},
     unhurried::Unhurried,
     version::VersionCache,
@@ -69,6 +70,10 @@ pub(crate) struct Lead {
     pub unmentioned: HashMap<AttemptId, Unmentioned>,
     pub executor: Handle,
     pub reports: mpsc::Receiver<Report>,
+    /// What the host had told when the term began.
+    pub told: Vec<Report>,
+    /// Commands that run here and of which the world knows nothing.
+    pub strays: Vec<(RunKey, AttemptId)>,
     /// Input that came up while acting, for the next turn.
     pub pending: VecDeque<Event>,
     /// Input that joins the next turn, or makes one after a moment.
@@ -95,8 +100,9 @@ impl Lead {
         shared: Arc<Shared>,
         (leader, reader): (Leader, Reader),
         (world, recovered): (World, Plan),
-        (executor, reports): (Handle, mpsc::Receiver<Report>),
+        host: Host,
     ) -> Self {
+        let Host { executor, reports, told, .. } = host;
         Self {
             shared,
             leader,
@@ -115,6 +121,8 @@ impl Lead {
             unmentioned: HashMap::new(),
             executor,
             reports,
+            told,
+            strays: Vec::new(),
             pending: VecDeque::new(),
             unhurried: Unhurried::default(),
         }
@@ -141,7 +149,13 @@ impl Lead {
         let mut snapshots = shared.snapshots.clone();
         snapshots.mark_changed();
         let mut read_inbox = true;
+        for report in std::mem::take(&mut self.told) {
+            self.take_report(report).await?;
+        }
         loop {
+            if !self.strays.is_empty() {
+                answered("looking for strays", TURN_MAX, pulse::end_strays(&mut self)).await?;
+            }
             let mut input = Input::default();
             input.events.extend(self.pending.drain(..));
             if read_inbox {
@@ -189,7 +203,7 @@ impl Lead {
                 () = sleep_to(due) => {}
                 () = sleep_until(unhurried_due.unwrap_or_else(Instant::now)), if unhurried_due.is_some() => {}
                 _ = heartbeat.tick() => {
-                    self.leader.ping().await?;
+                    answered("looking at the other nodes", TURN_MAX, pulse::beat(&mut self)).await?;
                     // The slow poll behind every wake-up.
                     read_inbox = true;
                 }
@@ -205,7 +219,7 @@ impl Lead {
     async fn keep_alive(&mut self, heartbeat: &mut tokio::time::Interval) -> Result<(), Error> {
         tokio::select! {
             biased;
-            _ = heartbeat.tick() => Ok(self.leader.ping().await?),
+            _ = heartbeat.tick() => answered("looking at the other nodes", TURN_MAX, pulse::beat(self)).await,
             () = std::future::ready(()) => Ok(()),
         }
     }
@@ -230,6 +244,9 @@ impl Lead {
             Report::Synced { turn_max, .. } => return self.host_synced(turn_max).await,
             Report::Started { attempt, run, pid, at } => {
                 self.unmentioned.remove(&attempt);
+                if self.world.task_instance_of(run, attempt).is_none() {
+                    self.strays.push((run, attempt));
+                }
                 self.unhurried.push(Event::AttemptStarted { run, attempt, at, pid: Some(pid) }, Instant::now());
             }
             Report::Finished { attempt, run, at, outcome, usage, output } => {
@@ -244,22 +261,23 @@ impl Lead {
     /// started here, or died with its boot.
     async fn host_synced(&mut self, turn_max: Turn) -> Result<(), Error> {
         if self.leader.turn() < turn_max {
-            return Err(Error::DatabaseBehind { outside: turn_max.0, inside: self.leader.turn().0 });
+            let (node, inside) = (self.shared.node, self.leader.turn());
+            return Err(Error::DatabaseBehind { node, outside: turn_max, inside });
         }
         let at = Utc::now();
-        let mut cancels = Vec::new();
+        let mut unstarted = Vec::new();
         for (attempt, Unmentioned { run, life }) in std::mem::take(&mut self.unmentioned) {
             if self.world.is_quarantined(run) {
                 continue;
             }
             match life {
-                // The cancel takes the claim, so whatever the truth is, it is reported, once.
-                Life::ThisBoot => cancels.push((run, attempt)),
+                // This takes the claim if it is free, so whatever the truth is, it is reported, once.
+                Life::ThisBoot => unstarted.push((run, attempt)),
                 Life::DeadBoot => self.pending.push_back(lost_with_its_boot(run, attempt, at)),
             }
         }
-        if !cancels.is_empty() {
-            self.executor.cancel(cancels).await?;
+        if !unstarted.is_empty() {
+            self.executor.forestall(unstarted).await?;
         }
         Ok(())
     }

@@ -5,11 +5,23 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use gridflow_core::Epoch;
 use gridflow_failpoint::{Point, reach};
-use gridflow_store::{Candidate, Election, Leader};
-use tokio::time::sleep;
+use gridflow_store::{
+    Candidate, Election, Leader,
+    hold::{self, Hold},
+};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{MissedTickBehavior, interval, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Shared, parts::answered, restore::restore};
+use crate::{
+    Error, Shared,
+    parts::answered,
+    restore::{Restored, restore},
+    tend,
+    turn::panic_text,
+};
 
 /// How often a standby looks whether it must take over.
 const LOOK: Duration = Duration::from_millis(500);
@@ -29,7 +41,7 @@ pub(crate) async fn keep_leading(shared: Arc<Shared>, shutdown: CancellationToke
     while !shutdown.is_cancelled() {
         match one_term(&shared, &shutdown).await {
             Ok(()) => pause = PAUSE_MIN,
-            Err(error @ (Error::DatabaseBehind { .. } | Error::StateDir { .. })) => return Err(error),
+            Err(error) if error.is_for_a_person() => return Err(error),
             Err(error) => {
                 if let Error::Panicked { about, message } = &error {
                     let reason = format!("a decision about it panicked: {message}");
@@ -51,7 +63,10 @@ async fn one_term(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<
     let Some(leader) = win(shared, shutdown).await? else { return Ok(()) };
     let term = shutdown.child_token();
     reach(Point::Elected);
-    let lead = answered("reading what there is to do", RESTORE_MAX, restore(shared, leader)).await?;
+    let lead = match answered("reading what there is to do", RESTORE_MAX, restore(shared, leader)).await? {
+        Restored::Lead(lead) => lead,
+        Restored::Held(leader, hold) => return wait_for_a_person(shared, leader, &hold, shutdown).await,
+    };
     let mut companions = shared.start_companions(&lead, &term);
     let mut leading = std::pin::pin!(lead.run(shutdown));
     let ended = loop {
@@ -68,21 +83,70 @@ async fn one_term(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<
     ended
 }
 
+/// Leads without deciding anything until somebody has accepted what the database lost. Nodes are tended meanwhile, this
+/// one too, so that all they know is told.
+async fn wait_for_a_person(
+    shared: &Arc<Shared>,
+    mut leader: Leader,
+    hold: &Hold,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let Hold { node, outside, inside, since } = hold;
+    tracing::error!(
+        "nothing is launched: the database went back in time, noticed at {since}. Node {node} has seen turn {outside}, \
+         the database had turn {inside}. See what it does not know with `gridflow recover`; go on without that with \
+         `gridflow recover --accept-data-loss`"
+    );
+    shared.signals.settled.notify_one();
+    let mut tenders = JoinSet::new();
+    tenders.spawn(tend::keep_tending(Arc::clone(shared)));
+    let mut heartbeat = interval(shared.config.heartbeat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(leader.resign().await?),
+            Some(ended) = tenders.join_next() => return Err(tender_ended(ended)),
+            _ = heartbeat.tick() => {}
+        }
+        if hold::get(&mut *shared.database.reader().await?).await?.is_none() {
+            tracing::info!("the loss of data was accepted: launches go on");
+            tenders.shutdown().await;
+            return Ok(leader.resign().await?);
+        }
+        leader.ping().await?;
+    }
+}
+
+/// Why nobody tends the node any more.
+fn tender_ended(ended: Result<Error, JoinError>) -> Error {
+    ended.unwrap_or_else(|error| {
+        let panic = error.try_into_panic().ok().map(|panic| panic_text(&*panic));
+        Error::PartEnded { part: "the tending of this node", panic }
+    })
+}
+
 /// Waits until leadership is free or its holder is proven silent. None: shut down meanwhile.
-async fn win(shared: &Shared, shutdown: &CancellationToken) -> Result<Option<Leader>, Error> {
+async fn win(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<Option<Leader>, Error> {
     let mut candidate = answered("connecting", CONNECT_MAX, Candidate::open(&shared.database)).await?;
     let mut is_announced = false;
+    // Ends when it is dropped, and is in nobody's way: it holds nothing but its connection to the host.
+    let mut tenders = JoinSet::new();
     loop {
         match answered("standing by", TRY_MAX, candidate.try_lead(Epoch(0), Utc::now())).await? {
-            Election::Won(leader) => return Ok(Some(leader)),
+            Election::Won(leader) => {
+                tenders.shutdown().await;
+                return Ok(Some(leader));
+            }
             Election::Standby(standby) => candidate = standby,
         }
         if !std::mem::replace(&mut is_announced, true) {
             tracing::info!("another scheduler leads: standing by");
             shared.signals.settled.notify_one();
+            tenders.spawn(tend::keep_tending(Arc::clone(shared)));
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
+            Some(ended) = tenders.join_next() => return Err(tender_ended(ended)),
             () = sleep(LOOK) => {}
         }
     }

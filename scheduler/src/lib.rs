@@ -16,6 +16,7 @@ pub mod bundle;
 mod config;
 mod error;
 mod folder;
+mod host;
 mod inbox;
 mod lead;
 mod leadership;
@@ -25,9 +26,11 @@ mod node;
 mod parts;
 mod prepare;
 mod publish;
+mod pulse;
 mod quarantine;
 mod restore;
 mod shared;
+mod tend;
 pub mod trigger;
 mod turn;
 mod unhurried;
@@ -58,6 +61,8 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 pub struct Signals {
     /// To the scheduler: a request may lie in the inbox.
     pub inbox: Arc<Notify>,
+    /// To the scheduler: attempts of this node may have to be ended for a leader elsewhere.
+    pub node: Arc<Notify>,
     /// From the scheduler: a turn is committed.
     pub turn: Arc<Notify>,
     /// From the scheduler, each time it has compared the folder of DAGs with what is published, and
@@ -114,7 +119,7 @@ pub(crate) async fn until(end: CancellationToken, work: impl Future<Output = ()>
 /// Turns notifications of other processes into wake-ups. Lost ones are made up for by the heartbeat.
 async fn listen(shared: Arc<Shared>) {
     loop {
-        let mut listener = match notify::listen(&shared.database, &[Channel::Inbox]).await {
+        let mut listener = match notify::listen(&shared.database, &[Channel::Inbox, Channel::Node]).await {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::debug!("can't listen for wake-ups: {}", chain(&error));
@@ -122,8 +127,14 @@ async fn listen(shared: Arc<Shared>) {
                 continue;
             }
         };
-        while listener.woken().await.is_ok() {
-            shared.signals.inbox.notify_one();
+        while let Ok(channels) = listener.woken().await {
+            for channel in channels {
+                match channel {
+                    Channel::Inbox => shared.signals.inbox.notify_one(),
+                    Channel::Node => shared.signals.node.notify_one(),
+                    Channel::Turn => {}
+                }
+            }
         }
     }
 }

@@ -11,6 +11,11 @@ use uuid::Uuid;
 
 use crate::Error;
 
+/// What people call this machine.
+pub(crate) fn hostname() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
 /// The id of the node that this state directory belongs to; written on first use.
 pub(crate) fn node_id(state_dir: &Path) -> Result<NodeId, Error> {
     let path = state_dir.join("node-id");

@@ -92,6 +92,7 @@ fn asked_by(event: &Event) -> Vec<Culprit> {
         | Event::AttemptStarted { .. }
         | Event::AttemptFinished { .. }
         | Event::CommandRefused { .. }
+        | Event::NodeLost { .. }
         | Event::TimersDue
         | Event::Answer(_) => Vec::new(),
     }

@@ -8,14 +8,14 @@ use std::{
 
 use chrono::Utc;
 use gridflow_core::{
-    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, Plan, RecoveryRows, RunKey, World,
-    WorldConfig, recover_watched,
+    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, Plan, RecoveryRows, RunKey, Turn,
+    World, WorldConfig, recover_watched,
 };
 use gridflow_dag_spec::CompiledDag;
-use gridflow_executor::local::{LocalExecutor, boot_identity};
 use gridflow_failpoint::{Point, reach};
 use gridflow_store::{
     Inconsistency, Leader, Reader, dag, dag_version,
+    hold::{self, Hold},
     node::{self, Node},
     recovery, run, xcom,
 };
@@ -23,8 +23,10 @@ use gridflow_store::{
 use crate::{
     Error, Shared,
     bundle::{FileState, LoadedDag, Published, Snapshot},
+    host::{self, Host},
     lead::{Lead, Life, Unmentioned},
     memory::RunMemory,
+    node::hostname,
     quarantine::Culprit,
     turn::panic_text,
     version::{VersionCache, compile},
@@ -33,8 +35,44 @@ use crate::{
 /// Compiled versions; the error says why this program can't read one.
 type Definitions = HashMap<DagVersionId, Result<Arc<Dag>, String>>;
 
-/// Reads everything that is unfinished and connects to this node's host.
-pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<Lead, Error> {
+/// What a term begins as.
+pub(crate) enum Restored {
+    Lead(Box<Lead>),
+    /// Nothing may be decided: the database went back in time, and nobody has accepted that yet.
+    Held(Leader, Hold),
+}
+
+/// Hears out this node's host, and reads everything that is unfinished.
+pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<Restored, Error> {
+    let host = host::meet(shared, &mut leader).await?;
+    let binding = NodeBinding { node: shared.node, boot: host.boot.clone() };
+    let me = Node { binding: binding.clone(), hostname: hostname(), turn_highest: host.turn_max };
+    node::report(&mut *shared.database.reader().await?, &me, Some(leader.pass())).await?;
+    if let Some(hold) = held(shared, &mut leader, host.turn_max).await? {
+        return Ok(Restored::Held(leader, hold));
+    }
+    let lead = read(shared, leader, host, binding).await?;
+    Ok(Restored::Lead(Box::new(lead)))
+}
+
+/// The stop that is there, or has to be placed: something outside carries a turn that the database does not know.
+async fn held(shared: &Shared, leader: &mut Leader, own_max: Turn) -> Result<Option<Hold>, Error> {
+    let mut reader = shared.database.reader().await?;
+    if let Some(hold) = hold::get(&mut reader).await? {
+        return Ok(Some(hold));
+    }
+    let inside = leader.turn_at_takeover();
+    let ahead = match hold::ahead(&mut reader, shared.node, inside).await? {
+        None if inside < own_max => Some((shared.node, own_max)),
+        ahead => ahead,
+    };
+    let Some((node, outside)) = ahead else { return Ok(None) };
+    let hold = Hold { node, outside, inside, since: Utc::now() };
+    hold::place(leader, &hold).await?;
+    Ok(Some(hold))
+}
+
+async fn read(shared: &Arc<Shared>, mut leader: Leader, host: Host, binding: NodeBinding) -> Result<Lead, Error> {
     let rows = recovery::read(&mut leader, recovery::Limits::default()).await?;
     reach(Point::RecoveryRead);
     let mut reader = shared.database.reader().await?;
@@ -44,12 +82,6 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
     let mut versions = VersionCache::default();
     let published = load_published(shared, &mut reader, &mut versions).await?;
     let definitions = load_versions(&rows.versions, &mut reader, &mut versions).await?;
-    let binding = NodeBinding {
-        node: shared.node,
-        boot: boot_identity().map_err(|source| Error::StateDir { path: "/proc".into(), source })?,
-    };
-    let (executor, reports) = LocalExecutor::connect_or_start(shared.executor_config()).await?;
-
     let mut unmentioned = HashMap::new();
     let mut queued_turns = HashMap::new();
     let open = rows.runs.iter().flat_map(|run| &run.open_attempts);
@@ -104,11 +136,9 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut leader: Leader) -> Result<
         tracing::error!(dag_run.key = %run, "a run is set aside: {reason}");
     }
     run::explain(&mut leader, &aside).await?;
-    let me = Node { binding: binding.clone(), hostname: hostname(), turn_highest: leader.turn(), seen_at: Utc::now() };
-    node::report(&mut reader, &me).await?;
     reach(Point::Recovered);
     tracing::info!(epoch = %leader.epoch(), turn = %leader.turn(), runs = world.active_runs(), "leading");
-    let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executor, reports));
+    let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), host);
     lead.published = published;
     lead.versions = versions;
     lead.runs = runs;
@@ -216,8 +246,4 @@ fn dags_of(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<LoadedDag>> {
         FileState::Dag(loaded) => Some(loaded),
         FileState::Broken(_) | FileState::Ignored => None,
     })
-}
-
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }

@@ -17,6 +17,7 @@ use crate::{
     lead::Lead,
     parts::Parts,
     quarantine::Quarantine,
+    tend,
     trigger::file::{FileTriggers, Wanted},
     until, upkeep,
 };
@@ -64,6 +65,10 @@ impl Shared {
         let mut parts = Parts::default();
         parts.spawn("the watch over file triggers", triggers.run(term.clone()));
         parts.spawn("the upkeep of the database", until(term.clone(), upkeep::keep_tidy(self.database.clone())));
+        parts.spawn(
+            "the word that this node lives",
+            until(term.clone(), tend::keep_seen(self.database.clone(), self.node)),
+        );
         parts
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     command::{self, Command},
     decode::Row,
     pool,
+    report::Report,
     run::QueuedRow,
 };
 
@@ -30,6 +31,8 @@ pub enum Item {
     EventsReceived { dag: DagId },
     /// Somebody changed a pool; none is unlimited.
     PoolChanged { pool: PoolName, slots: Option<u32> },
+    /// A node's scheduler tells of one of its attempts.
+    Report(Report),
     /// What it was about is gone: a deleted run, an expired command.
     Gone,
     /// Written by a newer version, or unreadable. Consume it, and say so.
@@ -52,7 +55,11 @@ const FACTS_MAX: i64 = 64;
 pub async fn all(conn: &mut PgConnection, limit: u32) -> Result<Vec<Letter>, Error> {
     let rows = sqlx::query_as!(
         LetterRow,
-        r#"SELECT i.id, i.kind, i.payload->>'dag' AS dag, i.payload->>'pool' AS pool, p.slots AS "slots?",
+        // The payload of a report is never taken apart here: an escaped NUL in an output would fail the statement.
+        r#"SELECT i.id, i.kind, i.subject,
+            CASE WHEN i.kind = 'events_received' THEN i.payload->>'dag' END AS dag,
+            CASE WHEN i.kind = 'pool_changed' THEN i.payload->>'pool' END AS pool, p.slots AS "slots?",
+            CASE WHEN i.kind IN ('attempt_started', 'attempt_finished') THEN i.payload END AS report,
             r.id AS "run?", r.dag_id AS "run_dag?", r.dag_version_id AS "version?", r.run_id AS "run_id?",
             r.run_type AS "run_type?", r.logical_date, r.data_interval_start, r.data_interval_end,
             r.run_after AS "run_after?",
@@ -64,7 +71,8 @@ pub async fn all(conn: &mut PgConnection, limit: u32) -> Result<Vec<Letter>, Err
         FROM (SELECT *, row_number() OVER (ORDER BY id) AS place FROM inbox ORDER BY id LIMIT $1) AS i
         LEFT JOIN dag_run AS r ON i.kind = 'run_queued' AND r.id = i.subject
         LEFT JOIN command AS c ON i.kind = 'command' AND c.id = i.subject
-        LEFT JOIN pool AS p ON i.kind = 'pool_changed' AND p.name = i.payload->>'pool' AND p.workspace_id = 1
+        LEFT JOIN pool AS p ON p.workspace_id = 1
+            AND p.name = CASE WHEN i.kind = 'pool_changed' THEN i.payload->>'pool' END
         ORDER BY i.id"#,
         i64::from(limit),
         FACTS_MAX,
@@ -86,6 +94,28 @@ pub(crate) async fn tell_of_events(conn: &mut PgConnection, dag: &DagId, at: Tim
     Ok(())
 }
 
+/// Tells the leader of attempts. A report whose like waits already adds nothing.
+pub async fn report(conn: &mut PgConnection, reports: &[Report], at: Timestamp) -> Result<(), Error> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO inbox (kind, subject, payload, created_at)
+         SELECT t.kind, t.subject, t.payload::json, $4 FROM unnest($1::text[], $2::uuid[], $3::text[])
+             WITH ORDINALITY AS t (kind, subject, payload, place)
+         ORDER BY t.place
+         ON CONFLICT (subject, kind) WHERE kind IN ('attempt_started', 'attempt_finished') DO NOTHING",
+        &reports.iter().map(|report| report.kind().to_owned()).collect::<Vec<_>>(),
+        &reports.iter().map(|report| report.attempt.0).collect::<Vec<_>>(),
+        // As texts: an array of JSON would go as `jsonb`, which can't hold an escaped NUL.
+        &reports.iter().map(|report| report.encode().to_string()).collect::<Vec<_>>(),
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The rows that a turn dealt with, each once.
 pub(crate) fn consumed_ids(consumed: &[InboxId]) -> Vec<i64> {
     let mut ids: Vec<i64> = consumed.iter().map(|id| id.0).collect();
@@ -97,6 +127,8 @@ pub(crate) fn consumed_ids(consumed: &[InboxId]) -> Vec<i64> {
 struct LetterRow {
     id: i64,
     kind: String,
+    subject: Option<Uuid>,
+    report: Option<serde_json::Value>,
     dag: Option<String>,
     pool: Option<String>,
     slots: Option<i32>,
@@ -166,6 +198,10 @@ impl LetterRow {
                     Ok(Item::PoolChanged { pool, slots: pool::limit(slots) })
                 }
             },
+            "attempt_started" | "attempt_finished" => {
+                let (attempt, payload) = (at.known("subject", self.subject)?, at.known("payload", self.report)?);
+                Ok(Item::Report(Report::decode(at, attempt, payload)?))
+            }
             _ => Err(at.wrong("kind")),
         }
     }

@@ -32,6 +32,7 @@ pub struct Leader {
     epoch: Epoch,
     holder: Uuid,
     turn: Turn,
+    turn_at_takeover: Turn,
     turn_timeout: Duration,
 }
 
@@ -43,6 +44,12 @@ impl Leader {
     /// The last turn that was committed, by this leader or those before it.
     pub fn turn(&self) -> Turn {
         self.turn
+    }
+
+    /// The last turn that was committed before this leader took over. Nothing on nodes that it does not lead from can
+    /// carry a later one.
+    pub fn turn_at_takeover(&self) -> Turn {
+        self.turn_at_takeover
     }
 
     /// The turn that the next plan will be committed as.

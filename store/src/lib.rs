@@ -21,6 +21,7 @@ mod decode;
 mod error;
 pub mod event;
 pub mod fence;
+pub mod hold;
 pub mod inbox;
 pub mod leader;
 mod migration;
@@ -29,6 +30,7 @@ pub mod notify;
 pub mod partition;
 pub mod pool;
 pub mod recovery;
+pub mod report;
 pub mod run;
 mod task_instance;
 #[cfg(test)]

@@ -23,15 +23,18 @@ pub enum Channel {
     Inbox,
     /// A turn was committed: wakes event streams.
     Turn,
+    /// Attempts of nodes where the leader is not must be ended: wakes those nodes' schedulers.
+    Node,
 }
 
 impl Channel {
-    pub const ALL: [Self; 2] = [Self::Inbox, Self::Turn];
+    pub const ALL: [Self; 3] = [Self::Inbox, Self::Turn, Self::Node];
 
     fn name(self) -> &'static str {
         match self {
             Self::Inbox => "gridflow_inbox",
             Self::Turn => "gridflow_turn",
+            Self::Node => "gridflow_node",
         }
     }
 }
@@ -41,6 +44,7 @@ impl Channel {
 pub struct Waker {
     inbox: mpsc::Sender<()>,
     turn: mpsc::Sender<()>,
+    node: mpsc::Sender<()>,
 }
 
 impl Waker {
@@ -49,6 +53,7 @@ impl Waker {
         let sender = match channel {
             Channel::Inbox => &self.inbox,
             Channel::Turn => &self.turn,
+            Channel::Node => &self.node,
         };
         // Full: one is on its way. Closed: the sender has ended, and polls do its work.
         let _ = sender.try_send(());
@@ -61,14 +66,16 @@ pub struct Sender {
     database: Database,
     inbox: mpsc::Receiver<()>,
     turn: mpsc::Receiver<()>,
+    node: mpsc::Receiver<()>,
 }
 
 /// A waker and the task that sends for it.
 pub fn sender(database: &Database) -> (Waker, Sender) {
     let (inbox, inbox_receiver) = mpsc::channel(1);
     let (turn, turn_receiver) = mpsc::channel(1);
-    let sender = Sender { database: database.clone(), inbox: inbox_receiver, turn: turn_receiver };
-    (Waker { inbox, turn }, sender)
+    let (node, node_receiver) = mpsc::channel(1);
+    let sender = Sender { database: database.clone(), inbox: inbox_receiver, turn: turn_receiver, node: node_receiver };
+    (Waker { inbox, turn, node }, sender)
 }
 
 impl Sender {
@@ -96,6 +103,7 @@ impl Sender {
         tokio::select! {
             Some(()) = self.inbox.recv() => Some(Channel::Inbox),
             Some(()) = turn => Some(Channel::Turn),
+            Some(()) = self.node.recv() => Some(Channel::Node),
             else => None,
         }
     }
@@ -133,11 +141,15 @@ pub async fn listen(database: &Database, channels: &[Channel]) -> Result<Listene
 }
 
 impl Listener {
-    /// Returns when any of the channels may have news: also when the connection was lost and is back.
-    /// All that came meanwhile counts as one.
-    pub async fn woken(&mut self) -> Result<(), Error> {
-        self.inner.try_recv().await?;
-        while self.inner.next_buffered().is_some() {}
-        Ok(())
+    /// Returns when any of the channels may have news, with those that have: all of them when the connection was lost
+    /// and is back. What came meanwhile counts once.
+    pub async fn woken(&mut self) -> Result<Vec<Channel>, Error> {
+        let Some(first) = self.inner.try_recv().await? else { return Ok(Channel::ALL.to_vec()) };
+        let mut names = vec![first];
+        while let Some(more) = self.inner.next_buffered() {
+            names.push(more);
+        }
+        let is_named = |channel: &Channel| names.iter().any(|name| name.channel() == channel.name());
+        Ok(Channel::ALL.into_iter().filter(is_named).collect())
     }
 }

@@ -10,6 +10,7 @@ mod differential;
 mod event;
 mod leader;
 mod migration;
+mod node;
 mod notify;
 mod partition;
 mod pooler;

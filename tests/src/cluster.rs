@@ -45,6 +45,11 @@ impl Cluster {
         Ok(Self { dir, server, database, url, owns_server })
     }
 
+    /// The address of its database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -63,7 +63,7 @@ impl Program {
         Self::run(command, env, log)
     }
 
-    fn run(mut command: Command, env: &[(&str, &str)], log: &Path) -> Result<Self> {
+    pub(crate) fn run(mut command: Command, env: &[(&str, &str)], log: &Path) -> Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log).context("opening the log")?;
         let errors: File = output.try_clone().context("opening the log")?;
         let log_begin = usize::try_from(errors.metadata().context("looking at the log")?.len())?;

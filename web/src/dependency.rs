@@ -3,15 +3,20 @@
 use axum::{extract::State, response::Response};
 use chrono::Utc;
 use gridflow_core::{MapIndex, RunState, TaskNo, TaskState, Timestamp};
-use gridflow_store::api::{
-    self, dag,
-    dag_run::RunRow,
-    leader, pool,
-    task_instance::{self as rows, TaskInstanceRow},
+use gridflow_store::{
+    api::{
+        self, dag,
+        dag_run::RunRow,
+        leader,
+        node::{self, Whereabouts},
+        pool,
+        task_instance::{self as rows, TaskInstanceRow},
+    },
+    hold,
 };
 use serde::Serialize;
 
-use crate::{dag_run, error::Result, json, path, query::Query, state::App, task_instance, version_cache};
+use crate::{dag_run, error::Result, json, monitor, path, query::Query, state::App, task_instance, version_cache};
 
 #[derive(Debug, Serialize)]
 struct Dependency {
@@ -43,8 +48,9 @@ pub async fn get_mapped(
 async fn answer(app: &App, (dag_id, run_id, task_id): &Ids, map_index: MapIndex) -> Result<Response> {
     let row = task_instance::find(app, (dag_id, run_id, task_id), map_index).await?;
     let mut dependencies = Vec::new();
+    let run = dag_run::find(app, dag_id, run_id).await?;
+    of_node(app, &run, &row, &mut dependencies).await?;
     if !(row.state.is_finished() || row.state == TaskState::Running) {
-        let run = dag_run::find(app, dag_id, run_id).await?;
         of_scheduler(app, &mut dependencies).await?;
         match run.state {
             RunState::Queued => of_run(app, &run, &mut dependencies).await?,
@@ -57,12 +63,36 @@ async fn answer(app: &App, (dag_id, run_id, task_id): &Ids, map_index: MapIndex)
 }
 
 async fn of_scheduler(app: &App, out: &mut Vec<Dependency>) -> Result<()> {
-    if leader::seen_at(&mut *app.conn().await?).await?.is_none() {
+    let mut conn = app.conn().await?;
+    if let Some(hold) = hold::get(&mut conn).await? {
+        out.push(Dependency { name: "Database", reason: monitor::why_held(&hold) });
+    }
+    if leader::seen_at(&mut conn).await?.is_none() {
         out.push(Dependency {
             name: "Scheduler",
             reason: "no scheduler is running: nothing starts until one does".into(),
         });
     }
+    Ok(())
+}
+
+/// Where its processes are, if that is why it does not go on.
+async fn of_node(app: &App, run: &RunRow, row: &TaskInstanceRow, out: &mut Vec<Dependency>) -> Result<()> {
+    let found = node::of_open_attempt(&mut *app.conn().await?, run.key, row.task_no, row.map_index).await?;
+    let Some(Whereabouts { node, hostname, seen_at, is_silent }) = found else { return Ok(()) };
+    let place = format!("on node `{hostname}` ({node})");
+    let reason = if is_silent {
+        format!(
+            "an attempt of it is {place}, which has been silent since {}: nobody knows whether its processes live, so \
+             it keeps its state and its slots until the node is back",
+            shown(seen_at)
+        )
+    } else if row.state == TaskState::Scheduled {
+        format!("the processes of its last attempt, {place}, are not gone yet")
+    } else {
+        return Ok(());
+    };
+    out.push(Dependency { name: "Node", reason });
     Ok(())
 }
 

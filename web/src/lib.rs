@@ -31,6 +31,7 @@ mod json;
 mod limit;
 mod log;
 mod monitor;
+mod node;
 mod path;
 mod pool;
 mod query;

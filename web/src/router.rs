@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     import_error,
     limit::{self, Room},
-    log, monitor, pool,
+    log, monitor, node, pool,
     security::{self, Gate},
     state::App,
     task, task_instance, task_instance_try, xcom,
@@ -38,6 +38,7 @@ fn api() -> Router<App> {
         .route("/dagSources/{dag_id}", get(dag_source::get))
         .route("/importErrors", get(import_error::list))
         .route("/importErrors/{import_error_id}", get(import_error::get))
+        .route("/nodes", get(node::list))
         .route("/pools", get(pool::list))
         .route("/pools/{pool_name}", get(pool::get))
         .nest("/dags/{dag_id}/dagRuns", dag_runs())

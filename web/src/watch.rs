@@ -131,7 +131,7 @@ async fn turn(inner: &Inner, listener: &mut Option<Listener>) {
 
 async fn listen(database: &Database, listener: &mut Option<Listener>) -> Result<(), gridflow_store::Error> {
     match listener {
-        Some(listener) => listener.woken().await,
+        Some(listener) => listener.woken().await.map(drop),
         None => {
             // What happened before was missed: returning makes the caller read once more.
             *listener = Some(notify::listen(database, &[Channel::Turn]).await?);

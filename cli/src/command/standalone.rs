@@ -1,23 +1,18 @@
 //! `gridflow standalone`: everything in one process.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use gridflow_executor::local::log_path;
 use gridflow_scheduler::Signals;
 use gridflow_store::{Database, api::attempt::running_count};
-use gridflow_web::{LogPlace, Server, Token, Wake};
+use gridflow_web::{LogPlace, Token, Wake};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Settings, settings_of_environment},
     failure::{Failure, Result, say},
-    init, output, postgres, role,
+    init, postgres, role,
     state_dir::{StateDir, StateDirArgs},
     telemetry::{self, LogArgs},
 };
@@ -39,14 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     dags: PathBuf,
 
-    /// Port of the API; 0 takes a free one
-    #[arg(long, default_value_t = 8080, value_name = "N")]
-    port: u16,
-
-    /// Address to listen on; only loopback is allowed as long as there are no users
-    #[arg(long, default_value = "127.0.0.1", value_name = "IP", value_parser = loopback)]
-    host: IpAddr,
-
+    #[command(flatten)]
+    listen: role::ListenArgs,
     #[command(flatten)]
     state_dir: StateDirArgs,
     #[command(flatten)]
@@ -78,8 +67,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let dags = role::dag_folder(&args.dags)?;
     let _lock = state_dir.lock()?;
     let setup = Setup {
-        address: SocketAddr::new(args.host, args.port),
-        token: token(&state_dir)?,
+        address: args.listen.address(),
+        token: role::token(&state_dir)?,
         scheduler: role::scheduler_config(dags, state_dir.path(), &settings)?,
         state_dir,
         settings,
@@ -102,15 +91,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
-fn token(state_dir: &StateDir) -> Result<Token> {
-    Token::parse(&state_dir.token()?).map_err(|error| {
-        let path = state_dir.token_path();
-        Failure::user(format!("`{}` holds no API token", path.display()))
-            .because(&error)
-            .help("remove the file: the next start writes a new one")
-    })
-}
-
 /// Runs scheduler and API until the shutdown, or until one of them fails.
 async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<()> {
     let Some(database) = role::unless_stopped(shutdown, role::database(url, &setup.settings)).await? else {
@@ -126,11 +106,7 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
         wake: Wake { inbox: Some(signals.inbox.clone()), turn: Some(signals.turn.clone()) },
         command_timeout: gridflow_web::Config::COMMAND_TIMEOUT,
     };
-    let server = Server::bind(config).await.map_err(|error| {
-        Failure::user("cannot serve the API")
-            .because(&error)
-            .help("choose another port with `--port N`; 0 takes a free one")
-    })?;
+    let server = role::bind(config).await?;
     let address = server.address();
 
     let mut roles = JoinSet::new();
@@ -151,7 +127,7 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
     // Whoever waits for the line may trigger a DAG of the folder at once, so it has to be read before.
     let ready = async {
         signals.settled.notified().await;
-        announce(address, &setup.state_dir)
+        role::announce(address, &setup.state_dir)
     };
     let result = tokio::select! {
         ended = roles.join_next() => ended.map_or(Ok(()), finished),
@@ -183,29 +159,4 @@ async fn running_tasks(database: &Database) -> Option<String> {
 
 fn finished(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(Failure::ours("a part of the program crashed").because(&error)))
-}
-
-/// The address for scripts, on stdout, and for people the next step, on stderr.
-fn announce(address: SocketAddr, state_dir: &StateDir) -> Result<()> {
-    output::print(&format!("gridflow is ready: http://{address}/api/v2\n"))?;
-    let program = std::env::args().next().unwrap_or_else(|| "gridflow".to_owned());
-    let folder = state_dir.path().display();
-    say(format!(
-        "the API token is in `{}`; in another terminal:\n\
-         \u{20} export GRIDFLOW_SERVER=http://{address} GRIDFLOW_STATE_DIR='{folder}'\n\
-         \u{20} {program} dags list\n\
-         \u{20} {program} runs trigger DAG --wait",
-        state_dir.token_path().display()
-    ));
-    Ok(())
-}
-
-fn loopback(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "not an IP address".to_owned())?;
-    if address.is_loopback() {
-        Ok(address)
-    } else {
-        Err("only loopback (127.0.0.1 or ::1) is allowed: without users, everybody who reaches it could use it"
-            .to_owned())
-    }
 }

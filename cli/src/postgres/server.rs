@@ -276,7 +276,7 @@ fn interrupt(process: &mut Process) {
     }
 }
 
-fn url(sockets: &str) -> String {
+pub fn url(sockets: &str) -> String {
     let folder: String = sockets
         .bytes()
         .map(|byte| match byte {

@@ -1,10 +1,12 @@
 //! Reports about attempts, and what they mean for their task instances.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 
 use crate::{
     attempt::{AttemptOutcome, AttemptState, ExecutorKind, Output},
-    id::{AttemptId, RunKey, TaskNo, Timestamp},
+    id::{AttemptId, NodeId, RunKey, TaskNo, Timestamp},
     plan::{Action, Plan},
     retry::retry_delay,
     state::TaskState,
@@ -59,8 +61,10 @@ impl World {
         if implies_start(&ending.outcome) {
             run.started(task_no, ending.at, None, plan);
         }
-        let executor = run.tis[task_no.0 as usize].open.as_ref().expect("found open").executor;
-        plan.acknowledge(run_key, attempt, executor);
+        let open = run.tis[task_no.0 as usize].open.as_ref().expect("found open");
+        if open.is_of(self.shared.config.binding.as_ref()) {
+            plan.acknowledge(run_key, attempt, open.executor);
+        }
         run.close_attempt(task_no, &ending, &mut self.shared, plan);
         run.attempt_over(task_no, &ending, &mut self.shared, now, plan);
         // What a try left that is tried again must not be taken for what the next one leaves, or does not leave.
@@ -71,6 +75,39 @@ impl World {
         }
         run.settle(&mut self.shared, now, plan);
         self.forget_if_over(run_key, plan);
+    }
+
+    /// A node is given up: whatever it ran counts as gone, although nobody has seen it go. The one place where a
+    /// command may run twice.
+    pub(super) fn node_lost(&mut self, node: NodeId, at: Timestamp, reason: &str, now: Timestamp, plan: &mut Plan) {
+        for (run, attempt) in self.open_on(node) {
+            let outcome = AttemptOutcome::Lost { reason: reason.to_owned() };
+            self.attempt_finished((run, attempt), Ending { at, outcome, usage: None }, None, now, plan);
+        }
+    }
+
+    /// The open attempts of a node, in the order of their ids.
+    fn open_on(&self, node: NodeId) -> Vec<(RunKey, AttemptId)> {
+        let bound = self.bound_attempts().filter(|(_, bound)| *bound == node);
+        let mut open: Vec<_> = bound.map(|(named, _)| named).collect();
+        open.sort_unstable();
+        open
+    }
+
+    /// Nodes other than this leader's that have open attempts.
+    pub fn other_nodes(&self) -> BTreeSet<NodeId> {
+        let own = self.shared.config.binding.as_ref().map(|binding| binding.node);
+        self.bound_attempts().map(|(_, node)| node).filter(|node| Some(*node) != own).collect()
+    }
+
+    /// Open attempts with their nodes.
+    fn bound_attempts(&self) -> impl Iterator<Item = ((RunKey, AttemptId), NodeId)> {
+        self.runs.values().flat_map(|run| {
+            run.open.iter().filter_map(|(attempt, task_no)| {
+                let binding = run.tis[task_no.0 as usize].open.as_ref()?.binding.as_ref()?;
+                Some(((run.key(), *attempt), binding.node))
+            })
+        })
     }
 
     pub(super) fn prepared(&mut self, run: RunKey, attempt: AttemptId, spec_hash: [u8; 32], plan: &mut Plan) {
@@ -263,6 +300,8 @@ impl ActiveRun {
                 // Its own scheduler reads that it is to end.
                 if open.is_of(shared.config.binding.as_ref()) {
                     plan.actions.push(Action::Cancel { run, attempt: open.id, executor: open.executor });
+                } else {
+                    plan.actions.push(Action::CancelElsewhere);
                 }
                 self.put_attempt(task_no, Some(from), None, plan);
             }

@@ -2,7 +2,7 @@
 
 use crate::{
     attempt::AttemptState,
-    id::{PoolName, RunKey, TaskId, TaskInstanceKey, TaskNo, Timestamp},
+    id::{NodeId, PoolName, RunKey, TaskId, TaskInstanceKey, TaskNo, Timestamp},
     state::{RunState, TaskState},
     trigger_rule::TriggerRule,
 };
@@ -26,6 +26,8 @@ pub enum Reason {
     Running,
     /// An attempt is queued and on its way to its executor.
     Launching,
+    /// Its open attempt is bound to another node than the leader's: only that node's scheduler can tell of it.
+    OnNode(NodeId),
     /// The last attempt's processes are not known to be gone.
     OldAttemptOpen {
         is_canceling: bool,
@@ -82,8 +84,8 @@ pub fn explain(world: &World, key: TaskInstanceKey) -> Vec<Reason> {
         | TaskState::UpstreamFailed
         | TaskState::Removed => vec![Reason::Finished(ti.state)],
         TaskState::NoStatus => vec![run.explain_upstream(key.task_no)],
-        TaskState::Queued => vec![Reason::Launching],
-        TaskState::Running => vec![Reason::Running],
+        TaskState::Queued => [Reason::Launching].into_iter().chain(world.other_node(run, key.task_no)).collect(),
+        TaskState::Running => [Reason::Running].into_iter().chain(world.other_node(run, key.task_no)).collect(),
         TaskState::UpForRetry => ti.retry_at.map(Reason::RetryAt).into_iter().collect(),
         TaskState::Deferred => ti.waits_for_run.map(Reason::WaitsForRun).into_iter().collect(),
         TaskState::UpForReschedule | TaskState::AwaitingInput | TaskState::Restarting => {
@@ -140,11 +142,19 @@ impl ActiveRun {
 }
 
 impl World {
+    fn other_node(&self, run: &ActiveRun, task_no: TaskNo) -> Option<Reason> {
+        let theirs = run.tis[task_no.0 as usize].open.as_ref()?.binding.as_ref()?;
+        let own = self.shared.config.binding.as_ref()?;
+        (theirs.node != own.node).then_some(Reason::OnNode(theirs.node))
+    }
+
     fn explain_scheduled(&self, run: &ActiveRun, task_no: TaskNo) -> Vec<Reason> {
         let shared = &self.shared;
         let ti = &run.tis[task_no.0 as usize];
         if let Some(open) = &ti.open {
-            return vec![Reason::OldAttemptOpen { is_canceling: open.state == AttemptState::Canceling }];
+            let is_canceling = open.state == AttemptState::Canceling;
+            let why = [Reason::OldAttemptOpen { is_canceling }];
+            return why.into_iter().chain(self.other_node(run, task_no)).collect();
         }
         let task = run.dag.task(task_no);
         let mut reasons = Vec::new();

@@ -193,7 +193,17 @@ pub fn memory(world: &World, cx: &TurnContext<'_>) -> Result<(), String> {
         return Ok(());
     }
     let is_settled = world.next_deadline().is_none_or(|at| cx.now < at);
-    truth::reasons(world, is_settled, &Tables { db: cx.db, config: cx.config, now: cx.now, mutation: cx.mutation })?;
+    truth::reasons(
+        world,
+        is_settled,
+        &Tables {
+            db: cx.db,
+            config: cx.config,
+            node: cx.hosts[cx.node].binding().node,
+            now: cx.now,
+            mutation: cx.mutation,
+        },
+    )?;
     if is_complete && world.next_deadline().is_none_or(|at| cx.now < at) {
         let mut plan = Plan::begin(Turn(cx.db.turn + 1), 1);
         admit(&mut recovered, cx.now, &mut plan);

@@ -237,7 +237,7 @@ impl Leader {
     /// Does one of the committed actions.
     pub fn act(&mut self, process: usize, db: &Db, host: &mut Host) {
         match self.todo.pop_front() {
-            None | Some(Action::RunEnded { .. }) => {}
+            None | Some(Action::RunEnded { .. } | Action::CancelElsewhere) => {}
             Some(Action::Launch(order)) => {
                 host.mail.push((process, Message::Launch(order.key.run, order.attempt)));
             }

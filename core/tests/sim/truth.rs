@@ -1,8 +1,8 @@
 //! What `explain` says is true: each reason is worked out again from the tables, and none is left out.
 
 use gridflow_core::{
-    AttemptState, AttemptWrite, Reason, RunState, RunType, Task, TaskInstanceWrite, TaskState, Timestamp, World,
-    WorldConfig, explain, explain_run,
+    AttemptState, AttemptWrite, NodeId, Reason, RunState, RunType, Task, TaskInstanceWrite, TaskState, Timestamp,
+    World, WorldConfig, explain, explain_run,
 };
 
 use crate::{
@@ -15,6 +15,8 @@ use crate::{
 pub struct Tables<'a> {
     pub db: &'a Db,
     pub config: &'a WorldConfig,
+    /// The leader's.
+    pub node: NodeId,
     pub now: Timestamp,
     pub mutation: Mutation,
 }
@@ -69,8 +71,8 @@ impl Tables<'_> {
                 vec![Reason::WaitsForUpstream { rule, unfinished }]
             }
             TaskState::Scheduled => self.of_scheduled(ti, dag.task(ti.key.task_no)),
-            TaskState::Queued => vec![Reason::Launching],
-            TaskState::Running => vec![Reason::Running],
+            TaskState::Queued => self.with_node(Reason::Launching, ti),
+            TaskState::Running => self.with_node(Reason::Running, ti),
             TaskState::UpForRetry => ti.retry_at.map(Reason::RetryAt).into_iter().collect(),
             TaskState::Deferred => ti.waits_for_run.map(Reason::WaitsForRun).into_iter().collect(),
             state @ (TaskState::UpForReschedule | TaskState::AwaitingInput | TaskState::Restarting) => {
@@ -84,11 +86,18 @@ impl Tables<'_> {
         }
     }
 
+    /// The reason, and where the open attempt is if not with the leader.
+    fn with_node(&self, reason: Reason, ti: &TaskInstanceWrite) -> Vec<Reason> {
+        let mut open = self.db.open_attempts().filter(|open| (open.run, open.task_no) == (ti.key.run, ti.key.task_no));
+        let node = open.find_map(|open| Some(open.binding.as_ref()?.node)).filter(|node| *node != self.node);
+        [reason].into_iter().chain(node.map(Reason::OnNode)).collect()
+    }
+
     fn of_scheduled(&self, ti: &TaskInstanceWrite, task: &Task) -> Vec<Reason> {
         let open: Vec<&AttemptWrite> = self.db.open_attempts().collect();
         let of_run = || open.iter().filter(|other| other.run == ti.key.run);
         if let Some(old) = of_run().find(|other| other.task_no == ti.key.task_no) {
-            return vec![Reason::OldAttemptOpen { is_canceling: old.to == AttemptState::Canceling }];
+            return self.with_node(Reason::OldAttemptOpen { is_canceling: old.to == AttemptState::Canceling }, ti);
         }
         let mut reasons = Vec::new();
         if self.config.parallelism as usize <= open.len() {
@@ -158,6 +167,7 @@ impl Tables<'_> {
             Reason::Quarantined(_)
             | Reason::Finished(_)
             | Reason::Launching
+            | Reason::OnNode(_)
             | Reason::OldAttemptOpen { .. }
             | Reason::WaitsForUpstream { .. }
             | Reason::RetryAt(_)

@@ -108,6 +108,9 @@ pub(super) struct User {
 pub(super) struct CancelOrder {
     pub attempt: Uuid,
     pub run: Uuid,
+    /// Take the claim if it is free; leave alone what has one, and say what became of it.
+    #[serde(default)]
+    pub unclaimed_only: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,6 +128,9 @@ pub(super) enum FromHost {
         reason: String,
         #[serde(default)]
         program: Option<ProgramFile>,
+        /// Not a matter of versions: what runs here belongs to somebody else.
+        #[serde(default)]
+        is_foreign: bool,
     },
     /// What `Stop` ends. The connection ends with the host.
     Stopping {

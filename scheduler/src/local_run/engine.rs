@@ -202,6 +202,8 @@ impl<F: FnMut(&Change)> Engine<F> {
             match action {
                 Action::Launch(order) => launches.extend(self.prepared.remove(&order.attempt)),
                 Action::Cancel { run, attempt, .. } => cancels.push((run, attempt)),
+                // There is one node.
+                Action::CancelElsewhere => {}
                 Action::Acknowledge { attempt, .. } => {
                     self.open.remove(&attempt);
                     ended.push(attempt);

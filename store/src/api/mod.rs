@@ -14,6 +14,7 @@ pub mod dag_version;
 pub mod import_error;
 pub mod leader;
 mod list;
+pub mod node;
 pub mod pool;
 mod read;
 pub mod task_instance;

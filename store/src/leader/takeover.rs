@@ -60,6 +60,7 @@ impl Candidate {
             epoch,
             holder: self.holder,
             turn,
+            turn_at_takeover: turn,
             turn_timeout: self.turn_timeout,
         }))
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use gridflow_core::AttemptId;
+use gridflow_core::{AttemptId, RunKey};
 use gridflow_failpoint::{Point, reach};
 use tokio::{
     sync::mpsc,
@@ -187,9 +187,26 @@ impl Actor {
         match order {
             Order::Launch(launches) => self.to_stage.extend(launches),
             Order::Cancel(attempts) => {
-                let orders = attempts.into_iter().map(|(run, attempt)| CancelOrder { attempt: attempt.0, run: run.0 });
-                let attempts: Vec<CancelOrder> = orders.collect();
+                let order = |(run, attempt): (RunKey, AttemptId)| CancelOrder {
+                    attempt: attempt.0,
+                    run: run.0,
+                    unclaimed_only: false,
+                };
+                let attempts: Vec<CancelOrder> = attempts.into_iter().map(order).collect();
                 self.cancels.extend(attempts.iter().map(|order| (order.attempt, order.clone())));
+                self.push(&ToHost::Cancel { attempts });
+            }
+            Order::Forestall(attempts) => {
+                let order = |(run, attempt): (RunKey, AttemptId)| CancelOrder {
+                    attempt: attempt.0,
+                    run: run.0,
+                    unclaimed_only: true,
+                };
+                let attempts: Vec<CancelOrder> = attempts.into_iter().map(order).collect();
+                for order in &attempts {
+                    // A cancel that is under way goes further.
+                    self.cancels.entry(order.attempt).or_insert_with(|| order.clone());
+                }
                 self.push(&ToHost::Cancel { attempts });
             }
             Order::Acknowledge(attempts) => self.acknowledge(&attempts),

@@ -50,6 +50,9 @@ impl Actor {
         match record.state {
             State::Started { pid, at_us } => {
                 self.known.insert(record.attempt, record.stage);
+                if self.cancels.get(&record.attempt).is_some_and(|order| order.unclaimed_only) {
+                    self.cancels.remove(&record.attempt);
+                }
                 self.reports.push_back(Report::Started { attempt, run, pid, at: timestamp(at_us) });
             }
             State::Gone { .. } if self.acknowledged.set.contains(&record.attempt) => {

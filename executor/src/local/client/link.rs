@@ -155,7 +155,8 @@ async fn greet(mut link: Link, config: &Config) -> Result<Answer, Error> {
             let reason = format!("it speaks protocol {protocol}, we {PROTOCOL_OLDEST} to {PROTOCOL}");
             Ok(Answer::Refused { reason, program })
         }
-        Ok(Ok(FromHost::Refused { reason, program })) => Ok(Answer::Refused { reason, program }),
+        Ok(Ok(FromHost::Refused { reason, is_foreign: true, .. })) => Err(Error::Foreign { reason }),
+        Ok(Ok(FromHost::Refused { reason, program, is_foreign: false })) => Ok(Answer::Refused { reason, program }),
         Ok(Ok(
             FromHost::Stopping { .. } | FromHost::Record(_) | FromHost::Synced { .. } | FromHost::Postponed { .. },
         )) => Err(Error::Connection(io::Error::new(io::ErrorKind::InvalidData, "the host did not greet"))),

@@ -82,6 +82,9 @@ pub enum Error {
     /// The old program goes on.
     #[error("the host of local commands did not become the new program: {reason}")]
     NotUpgraded { reason: String },
+    /// Its state directory runs attempts of another installation or node. Only a person can mend that.
+    #[error("the host of local commands works for somebody else: {reason}")]
+    Foreign { reason: String },
     #[error("the connection to the host of local commands broke")]
     Connection(#[source] io::Error),
     /// Every call after the executor has ended.
@@ -132,6 +135,7 @@ pub struct Handle {
 enum Order {
     Launch(Vec<Launch>),
     Cancel(Vec<(RunKey, AttemptId)>),
+    Forestall(Vec<(RunKey, AttemptId)>),
     Acknowledge(Vec<AttemptId>),
 }
 
@@ -144,6 +148,11 @@ impl Handle {
     /// Ends attempts, or keeps them from starting. The end is reported as any other.
     pub async fn cancel(&self, attempts: Vec<(RunKey, AttemptId)>) -> Result<(), Error> {
         self.order(Order::Cancel(attempts)).await
+    }
+
+    /// Keeps attempts from starting that nobody has started, and leaves all others alone. What became of each is reported.
+    pub async fn forestall(&self, attempts: Vec<(RunKey, AttemptId)>) -> Result<(), Error> {
+        self.order(Order::Forestall(attempts)).await
     }
 
     /// The ends are committed: working folders are removed, logs stay, and claims for a week.

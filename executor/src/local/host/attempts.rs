@@ -260,6 +260,9 @@ impl Attempts {
             Some(Present::Unreadable(reason)) => Err(reason),
             Some(Present::Known(record)) => {
                 let slot = self.claims[&order.attempt];
+                if record.end.is_none() && order.unclaimed_only {
+                    return Ok(Some(show(&record)));
+                }
                 if record.end.is_none() {
                     self.ask_to_end(slot, Asked::Cancel);
                     return Ok(None);

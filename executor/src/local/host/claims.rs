@@ -66,6 +66,21 @@ impl Attempts {
         }
     }
 
+    /// Another installation takes over a state directory in which nothing is open. The claims of the former one go, and
+    /// with them its turns, which say nothing about the new one's; their age keeps its attempts from starting again.
+    pub(super) fn begin_anew(&mut self, installation: Uuid, node: Uuid) -> io::Result<()> {
+        let header = self.records.header();
+        let made_last = self.claims.keys().filter_map(|attempt| minted_ms(*attempt)).max();
+        let horizon_ms = made_last.map_or(header.horizon_ms, |made_ms| made_ms.max(header.horizon_ms));
+        self.records.write_header(Header { horizon_ms, ..header })?;
+        for (_, slot) in std::mem::take(&mut self.claims) {
+            self.records.remove(slot)?;
+        }
+        self.committed.clear();
+        self.turn_max = 0;
+        self.records.write_header(Header { installation, node, horizon_ms, turn_max: 0 })
+    }
+
     /// Drops claims whose age is protection enough, a bounded number of them. `true` if there are more. The horizon is
     /// on file before the first of them goes.
     pub(super) fn drop_old_claims(&mut self) -> io::Result<bool> {
@@ -119,13 +134,32 @@ mod tests {
         super::super::recovery::recover(1, records, found, None).unwrap()
     }
 
+    #[test]
+    fn another_installation_begins_without_the_turns_of_the_former_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        let mut host = attempts(&path);
+        let old = minted_hours_ago(1);
+        assert_eq!(shown_end(&mut host, old), None, "the cancel takes the claim");
+        host.acknowledge(old);
+        host.turn_max = 900;
+        let (installation, node) = (Uuid::now_v7(), Uuid::now_v7());
+        host.begin_anew(installation, node).unwrap();
+
+        let mut host = attempts(&path);
+        assert_eq!((host.turn_max, host.claims.len()), (0, 0));
+        assert_eq!(host.records.header().installation, installation);
+        assert_eq!(shown_end(&mut host, old), Some((End::NeverStarted, false)), "it still never starts");
+        assert_eq!(shown_end(&mut host, Uuid::now_v7()), None, "new ones are claimed as ever");
+    }
+
     fn minted_hours_ago(hours: i64) -> Uuid {
         let ms = (wall_us() / 1000 - hours * 3_600_000).cast_unsigned();
         uuid::Builder::from_unix_timestamp_millis(ms, &[7; 10]).into_uuid()
     }
 
     fn shown_end(attempts: &mut Attempts, attempt: Uuid) -> Option<(End, bool)> {
-        let order = CancelOrder { attempt, run: Uuid::nil() };
+        let order = CancelOrder { attempt, run: Uuid::nil(), unclaimed_only: false };
         attempts.cancel(&order).unwrap().map(|shown| match shown.state {
             State::Gone { end, .. } => (end, shown.acknowledged),
             State::Started { .. } => panic!("it never started"),

@@ -86,6 +86,18 @@ struct Host<'a> {
     upgrade: Option<(u32, Upgrade)>,
 }
 
+/// Why the host does not work for a client.
+struct Refusal {
+    reason: String,
+    is_foreign: bool,
+}
+
+impl Refusal {
+    fn passing(reason: String) -> Self {
+        Self { reason, is_foreign: false }
+    }
+}
+
 /// Returns when nobody has needed the host for long enough, with the status of the ward if there was one.
 pub(super) fn run(
     attempts: Attempts,
@@ -314,7 +326,7 @@ impl Host<'_> {
     fn greet(&mut self, number: u32, hello: &Hello) {
         let protocol = match self.agree(hello) {
             Ok(protocol) => protocol,
-            Err(reason) => return self.refuse(number, reason),
+            Err(refusal) => return self.refuse(number, refusal),
         };
         let Some(client) = self.clients.get_mut(&number) else { return };
         self.linger_ms = hello.linger_ms;
@@ -323,9 +335,10 @@ impl Host<'_> {
         client.backlog = Some(self.attempts.open.keys().copied().collect());
     }
 
-    fn refuse(&mut self, number: u32, reason: String) {
+    fn refuse(&mut self, number: u32, refusal: Refusal) {
         let Some(client) = self.clients.get_mut(&number) else { return };
-        client.send(&FromHost::Refused { reason, program: self.identity.program });
+        let Refusal { reason, is_foreign } = refusal;
+        client.send(&FromHost::Refused { reason, program: self.identity.program, is_foreign });
         client.flush();
         client.broken = true;
     }
@@ -338,7 +351,7 @@ impl Host<'_> {
             self.become_program(upgrade, held).to_string()
         });
         super::note(format_args!("the program stays, and does not become `{program}`: {reason}"));
-        self.refuse(number, reason);
+        self.refuse(number, Refusal::passing(reason));
         self.clients.retain(|_, client| !client.broken);
     }
 
@@ -367,30 +380,37 @@ impl Host<'_> {
 
     /// The protocol to use, or why we do not work for this client. A host that has nothing open serves whoever comes
     /// first.
-    fn agree(&mut self, hello: &Hello) -> Result<u32, String> {
+    fn agree(&mut self, hello: &Hello) -> Result<u32, Refusal> {
         let Some(protocol) = hello.common_protocol() else {
             // Then the next host is of the client's version.
             self.draining |= self.attempts.is_idle() && !self.clients.values().any(|client| client.greeted);
             let oldest = hello.protocol_oldest.unwrap_or(hello.protocol);
-            return Err(format!(
+            return Err(Refusal::passing(format!(
                 "the host speaks the protocols {PROTOCOL_OLDEST} to {PROTOCOL}, the client {oldest} to {}",
                 hello.protocol
-            ));
+            )));
         };
         let header = self.attempts.records.header();
         if (header.installation, header.node) == (hello.installation, hello.node) {
             return Ok(protocol);
         }
         if header.installation != Uuid::nil() && !self.attempts.open.is_empty() {
-            return Err(format!(
-                "this state directory runs attempts of another installation ({}) or node ({}); use another directory, \
-                 or the database they belong to",
-                header.installation, header.node
-            ));
+            return Err(Refusal {
+                reason: format!(
+                    "this state directory runs attempts of another installation ({}) or node ({}), we are \
+                     installation {} and node {}: use another directory, or the database that they belong to",
+                    header.installation, header.node, hello.installation, hello.node
+                ),
+                is_foreign: true,
+            });
         }
-        let header = Header { installation: hello.installation, node: hello.node, ..header };
-        let written = self.attempts.records.write_header(header);
-        written.map(|()| protocol).map_err(|error| format!("cannot write the records: {error}"))
+        let written = if [Uuid::nil(), hello.installation].contains(&header.installation) {
+            let header = Header { installation: hello.installation, node: hello.node, ..header };
+            self.attempts.records.write_header(header)
+        } else {
+            self.attempts.begin_anew(hello.installation, hello.node)
+        };
+        written.map(|()| protocol).map_err(|error| Refusal::passing(format!("cannot write the records: {error}")))
     }
 
     /// Tells every client what changed, and new clients what they have missed.
