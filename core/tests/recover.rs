@@ -122,7 +122,8 @@ fn an_attempt_of_another_node_is_waited_for_there_until_the_node_is_given_up() {
     let (_, mut rows) = rows("a : running");
     rows.runs[0].open_attempts[0].binding = Some(node(2));
     let attempt = rows.runs[0].open_attempts[0].attempt;
-    let config = WorldConfig { binding: Some(node(1)), ..WorldConfig::default() };
+    // It is not tried again, which would have to be answered first.
+    let config = WorldConfig { binding: Some(node(1)), losses_max: 0, ..WorldConfig::default() };
     let (mut world, _) = recover(rows, config, now());
     let key = world.task_instance_of(run_key(), attempt).expect("it is open");
     assert_eq!(explain(&world, key), [Reason::Running, Reason::OnNode(node(2).node)]);
