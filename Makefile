@@ -8,7 +8,7 @@ CARGO ?= cargo
 export SQLX_OFFLINE ?= true
 
 .DEFAULT_GOAL := menu
-.PHONY: menu run test unit check fix bench bench-compare bench-record faults soak
+.PHONY: menu run test unit check fix bench bench-compare bench-record faults soak fuzz
 
 menu:
 	@echo 'make run      build, then run everything on the DAGs of $(DAGS)/, API on port $(PORT)'
@@ -19,11 +19,11 @@ menu:
 	@echo 'make faults   everything that can break is broken, for long: about an hour; FAULTS=200 SEEDS=2000000 LOAD=10000'
 	@echo 'make soak     steady work for an hour (GRIDFLOW_SOAK=minutes): is everything flat?'
 	@echo 'make bench    how fast it is, beside what the machine can do: docs/benchmarks.md'
+	@echo 'make fuzz     any bytes to every parser, five minutes each: FUZZ_SECONDS=300 FUZZ="loader cron"'
 	@echo
 	@echo 'Other DAGs or another port: make run DAGS=path/to/dags PORT=9000'
 
 run:
-	@scripts/ensure-postgresql
 	@$(CARGO) build --package gridflow-cli
 	@exec target/debug/gridflow standalone --dags '$(DAGS)' --port '$(PORT)'
 
@@ -68,6 +68,9 @@ soak:
 	@scripts/ensure-postgresql
 	$(CARGO) build --release --package gridflow-cli --package gridflow-tests
 	target/release/soak
+
+fuzz:
+	scripts/fuzz $(FUZZ)
 
 # `make bench ONLY="W1 W7c" QUICK=--quick`; the figures also go to target/bench/results.json.
 bench:

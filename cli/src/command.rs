@@ -3,6 +3,7 @@
 mod completions;
 mod dags;
 mod db;
+mod doctor;
 mod down;
 mod explain;
 mod host;
@@ -70,6 +71,8 @@ pub enum Command {
     /// Prepare the database
     #[command(subcommand, arg_required_else_help = true)]
     Db(db::Command),
+    /// Look at a live database and this machine, and say what is wrong
+    Doctor(doctor::Args),
     /// Explain an error code such as GF0101
     Explain(explain::Args),
     /// Print a completion script for your shell
@@ -96,6 +99,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Nodes(command) => nodes::run(&command),
         Command::Recover(args) => recover::run(&args),
         Command::Db(command) => db::run(&command),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Version(args) => version::run(&args),

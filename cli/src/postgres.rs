@@ -1,7 +1,8 @@
 //! The private PostgreSQL of `standalone`.
 //!
 //! ```text
-//! find binaries ─▶ (first use: initdb, create database) ─▶ take over what still runs, or start ─▶ wait until ready
+//! find or download binaries ─▶ (first use: initdb, create database) ─▶ take over what still runs, or start ─▶ wait
+//! until ready
 //! ```
 //!
 //! It lives below the state directory, listens on a unix socket that only its owner reaches, and keeps
@@ -11,6 +12,7 @@
 //! that it writes into `postmaster.pid` itself.
 
 mod cluster;
+mod download;
 mod find;
 mod pid_file;
 mod place;
@@ -35,8 +37,15 @@ pub fn url_of_running(state_dir: &StateDir) -> Option<String> {
 
 /// Starts the private server of this state directory, or takes over the one that still runs.
 /// Blocks until it accepts connections. The caller holds the state directory's lock.
-pub fn start(state_dir: &StateDir) -> Result<Server> {
+/// While PostgreSQL itself is downloaded, `is_stopped` is asked now and then whether to go on.
+pub fn start(state_dir: &StateDir, is_stopped: &dyn Fn() -> bool) -> Result<Server> {
     let user = user::choose()?;
     let place = place::Place::prepare(state_dir.path(), &user)?;
+    find::ensure(place.data_major()?, &user, is_stopped)?;
     server::start(place, user)
+}
+
+/// The address of this state directory's private server, if it runs. Touches nothing.
+pub fn running_url(state_dir: &StateDir) -> Option<String> {
+    server::running_url(&place::data(state_dir.path()))
 }

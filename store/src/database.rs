@@ -103,6 +103,19 @@ pub async fn connect(url: &str, options: Options) -> Result<Database, Error> {
     Ok(Database { options, connect, pool })
 }
 
+/// A connection for somebody who only looks: it can't write, and waits for nothing long.
+pub(crate) async fn open_to_look(url: &str) -> Result<(PgConnectOptions, PgConnection), Error> {
+    let connect = PgConnectOptions::from_str(url)?.application_name("gridflow doctor").options([
+        ("default_transaction_read_only", "on"),
+        ("statement_timeout", "15000"),
+        ("lock_timeout", "2000"),
+        ("idle_in_transaction_session_timeout", "30000"),
+        ("TimeZone", "UTC"),
+    ]);
+    let conn = PgConnection::connect_with(&connect).await?;
+    Ok((connect, conn))
+}
+
 pub(crate) fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
@@ -157,7 +170,10 @@ async fn examine(connect: &PgConnectOptions, durability: Durability) -> Result<(
 
 /// While a second client's transaction occupies the server connection that the first one used last, a transaction
 /// pooler must give the first another one.
-async fn refuse_transaction_pooler(connect: &PgConnectOptions, first: &mut PgConnection) -> Result<(), Error> {
+pub(crate) async fn refuse_transaction_pooler(
+    connect: &PgConnectOptions,
+    first: &mut PgConnection,
+) -> Result<(), Error> {
     let pid = backend_pid(first).await?;
     let mut second = PgConnection::connect_with(connect).await?;
     sqlx::raw_sql("BEGIN").execute(&mut second).await?;

@@ -76,7 +76,14 @@ pub enum Refusal {
     ReadOnly,
     NotUtf8,
     ActivitiesNotTracked,
-    ServerTooOld { version: u32 },
+    ServerTooOld {
+        version: u32,
+    },
+    /// A newer program has taken away what this one needs.
+    ProgramTooOld {
+        needed: i64,
+        known: i64,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -98,6 +105,11 @@ impl fmt::Display for Refusal {
             Self::ServerTooOld { version } => {
                 write!(f, "PostgreSQL {} is too old: 15 or newer is needed", version / 10_000)
             }
+            Self::ProgramTooOld { needed, known } => write!(
+                f,
+                "a newer gridflow has changed the schema: step {needed} must be known, this program knows {known}; \
+                 use the newer program"
+            ),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod dag;
 pub mod dag_version;
 mod database;
 mod decode;
+pub mod doctor;
 mod error;
 pub mod event;
 pub mod fence;

@@ -8,7 +8,7 @@ use crate::{Error, Timestamp};
 /// Months that exist ahead of the present one. A leader that can't make any for so long still has the default partition.
 const MONTHS_AHEAD: u32 = 2;
 
-const TABLES: [&str; 5] = ["task_instance", "attempt", "xcom", "event", "transition_log"];
+pub(crate) const TABLES: [&str; 5] = ["task_instance", "attempt", "xcom", "event", "transition_log"];
 
 /// Makes the partitions from the month before `now` to some months after it; says how many were missing.
 pub async fn ensure(conn: &mut PgConnection, now: Timestamp) -> Result<u32, Error> {

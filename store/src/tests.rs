@@ -7,6 +7,7 @@ mod commit;
 mod dag;
 mod database;
 mod differential;
+mod doctor;
 mod event;
 mod leader;
 mod migration;

@@ -49,10 +49,15 @@ impl Installation {
 
     /// Starts the program and waits until its API answers.
     pub fn start(&self, name: &str) -> Result<Standalone> {
+        self.start_with(name, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(&self, name: &str, env: &[(&str, &str)]) -> Result<Standalone> {
         let (dags, state) = (self.path("examples"), self.path("state"));
         let mut args = vec!["standalone".as_ref(), "--dags".as_ref(), dags.as_os_str()];
         args.extend(["--state-dir".as_ref(), state.as_os_str(), "--port".as_ref(), "0".as_ref()]);
-        let mut program = Program::start(&args, &[], &self.path(&format!("{name}.log")))?;
+        let mut program = Program::start(&args, env, &self.path(&format!("{name}.log")))?;
         let address = wait_for("the address", Duration::from_secs(120), || {
             if !program.is_running()? {
                 bail!("it ended: {}", program.log());

@@ -36,7 +36,7 @@ use crate::{
 
 /// What the body asks for.
 #[derive(Debug)]
-struct Ask {
+pub(crate) struct Ask {
     run_id: Option<String>,
     logical_date: Option<Timestamp>,
     data_interval: Option<DataInterval>,
@@ -49,7 +49,7 @@ struct Ask {
 const BOTH_OR_NEITHER: &str =
     "Either both data_interval_start and data_interval_end must be provided or both must be None";
 
-fn read(mut body: Fields) -> Result<Ask> {
+pub(crate) fn read(mut body: Fields) -> Result<Ask> {
     body.require("logical_date");
     let start = body.instant("data_interval_start");
     let end = body.instant("data_interval_end");

@@ -24,6 +24,8 @@ mod dag_version;
 mod dependency;
 mod error;
 mod filter;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod import_error;
 mod instant;
 mod issue;

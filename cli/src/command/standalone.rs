@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let shutdown = runtime.block_on(async { role::shutdown_on_signals() })?;
     let private = match &setup.settings.database_url {
         Some(_) => None,
-        None => Some(postgres::start(&setup.state_dir)?),
+        None => Some(postgres::start(&setup.state_dir, &|| shutdown.is_cancelled())?),
     };
     let url = private.as_ref().map(|server| server.url().to_owned()).or(setup.settings.database_url.clone());
     let url = url.expect("without a database of the user's there is a private one");

@@ -7,6 +7,7 @@ use std::{
     process::Command,
 };
 
+use super::{download, user::RunUser};
 use crate::failure::{Failure, Result};
 
 /// The oldest that the store accepts.
@@ -38,14 +39,33 @@ impl Installation {
     }
 }
 
+/// Names the folder of the programs to use; `download` stands for the one that we download.
+pub const CHOICE: &str = "GRIDFLOW_POSTGRESQL";
+
 /// The newest PostgreSQL of this machine, or, for data that exists already, the newest of that major version.
+/// What was downloaded comes last.
 pub fn find(data_major: Option<u32>) -> Result<Installation> {
-    let found = installations(std::env::var_os("PATH").unwrap_or_default().as_ref());
-    let wanted = |one: &Installation| match data_major {
+    let found = match std::env::var_os(CHOICE) {
+        None => installations(std::env::var_os("PATH").unwrap_or_default().as_ref()),
+        Some(choice) if choice == "download" => BTreeSet::new(),
+        Some(folder) => installation(folder.into()).into_iter().collect(),
+    };
+    let wanted = |one: &&Installation| match data_major {
         Some(major) => one.major == major,
         None => MAJOR_MIN <= one.major,
     };
-    found.iter().rev().find(|one| wanted(one)).cloned().ok_or_else(|| none_found(data_major, &found))
+    let downloaded = download::installed().map(|bin| Installation { major: download::MAJOR, bin });
+    let best = found.iter().rev().chain(&downloaded).find(wanted);
+    best.cloned().ok_or_else(|| none_found(data_major, &found))
+}
+
+/// Sees to it that [`find`] finds one: where the machine has none, it is downloaded.
+pub fn ensure(data_major: Option<u32>, user: &RunUser, is_stopped: &dyn Fn() -> bool) -> Result<()> {
+    let may_download = data_major.is_none_or(|major| major == download::MAJOR);
+    match find(data_major) {
+        Err(_) if may_download => download::install(user, is_stopped).map(drop),
+        found => found.map(drop),
+    }
 }
 
 fn none_found(data_major: Option<u32>, found: &BTreeSet<Installation>) -> Failure {

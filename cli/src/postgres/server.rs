@@ -86,6 +86,12 @@ pub fn start(place: Place, user: RunUser) -> Result<Server> {
     Ok(Server { url: url(&sockets), shared, watcher: Some(watcher) })
 }
 
+/// The address of the server that runs on this data, whoever started it.
+pub fn running_url(data: &Path) -> Option<String> {
+    let running = pid_file::running(data)?;
+    (running.status == Status::Ready).then(|| url(&running.sockets))
+}
+
 impl Server {
     pub fn url(&self) -> &str {
         &self.url

@@ -17,6 +17,7 @@
 mod boot;
 mod client;
 mod environment;
+mod examine;
 pub mod host;
 mod launch;
 mod layout;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use boot::boot_identity;
 pub use client::{Config, Error, Handle, HostStart, LocalExecutor, Stopping, stop_host, upgrade_host};
+pub use examine::{HostState, escaped, host_state, living_attempts};
 pub use launch::Launch;
 pub use layout::log_path;
 pub use report::Report;

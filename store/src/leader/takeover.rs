@@ -9,6 +9,7 @@ use super::Leader;
 use crate::{
     Epoch, Error, Timestamp, Turn,
     database::{self, Database},
+    migration,
 };
 
 /// Names our lock among the database's advisory locks.
@@ -54,6 +55,8 @@ impl Candidate {
                 return Ok(Election::Standby(self));
             }
         }
+        // A newer program may have migrated while this one stood by.
+        migration::refuse_if_too_old(&mut self.conn).await?;
         let (epoch, turn) = self.raise_epoch(seen, at).await?;
         Ok(Election::Won(Leader {
             conn: Some(self.conn),

@@ -85,6 +85,10 @@ pub fn standby(election: Election) -> Candidate {
     }
 }
 
+/// A condition for [`eventually`]: a session that was dropped is gone.
+pub const NOBODY_LEADS: &str = "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+
 /// Waits for a condition of the database.
 pub async fn eventually(fixture: &Fixture, condition: &'static str) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

@@ -16,7 +16,7 @@ const LAYERS: [(&str, u8); 9] = [
 ];
 
 /// Crates that never become part of the program.
-const DEV: [&str; 4] = ["testkit", "tests", "bench", "xtask"];
+const DEV: [&str; 5] = ["testkit", "tests", "bench", "fuzz", "xtask"];
 
 /// Dependencies and the crates that may have them.
 const HOMES: [(&str, &[&str]); 15] = [

@@ -122,6 +122,15 @@ fn move_below(given: &Path) {
     let _ = fs::write(own.join("cgroup.procs"), std::process::id().to_string());
 }
 
+/// Whether this process may give attempts control groups of their own, in its own group or the one above.
+pub(crate) fn has_cgroups(pid: i32) -> bool {
+    let group = || {
+        let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        own_group(&own, &fs::read_to_string("/proc/self/mountinfo").ok()?)
+    };
+    group().is_some_and(|own| is_delegated(&own) || own.parent().is_some_and(is_delegated))
+}
+
 /// Innermost first.
 fn visit(group: &Path, each: &mut impl FnMut(&Path)) {
     let Ok(entries) = fs::read_dir(group) else { return };

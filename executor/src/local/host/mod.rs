@@ -26,6 +26,7 @@ mod upgrade;
 
 use std::{io, os::fd::RawFd, path::PathBuf};
 
+pub(super) use cgroup::has_cgroups;
 pub use daemon::spawn;
 pub(super) use handover::parse_versions as parse_handover_versions;
 pub use handover::versions as handover_versions;
