@@ -39,6 +39,14 @@ impl Web {
         Ok(Self { program, address, state })
     }
 
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn token(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.state.join("api-token")).context("reading the token")?.trim().to_owned())
+    }
+
     /// Runs `gridflow ARGS… -o json` against it.
     pub fn run(&self, args: &[&str]) -> Result<Output> {
         Command::new(gridflow()?)

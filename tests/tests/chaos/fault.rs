@@ -18,6 +18,7 @@ const MOMENT_WITHIN: Duration = Duration::from_secs(10);
 pub enum Fault {
     LeaderKilled,
     StandbyKilled,
+    WebKilled,
     HostKilled,
     EverythingKilled,
     /// And the database with it.
@@ -34,7 +35,7 @@ pub enum Fault {
     At(Moment),
 }
 
-const ALL: [Fault; 18] = [
+const ALL: [Fault; 19] = [
     Fault::LeaderKilled,
     Fault::At(Moment::CommitAnswerSwallowed),
     Fault::HostKilled,
@@ -43,6 +44,7 @@ const ALL: [Fault; 18] = [
     Fault::EverythingKilled,
     Fault::LeaderStopped,
     Fault::At(Moment::CommitAnswerCut),
+    Fault::WebKilled,
     Fault::MachineKilled,
     Fault::HostAndLeaderKilled,
     Fault::SessionsEnded,
@@ -81,6 +83,7 @@ impl Fault {
                 let standby = 1 - site.leader()?;
                 site.kill(standby)
             }
+            Self::WebKilled => site.kill_web(),
             Self::HostKilled => {
                 if let Some(host) = site.workload.cluster.host() {
                     // It may end by itself at this very moment.
@@ -159,17 +162,28 @@ impl Fault {
                 site.schedulers[leader].proxy.heal();
                 deposed
             }
-            Self::At(moment) => {
-                let leader = site.leader()?;
-                let before = site.epoch();
-                site.schedulers[leader].proxy.arm(moment);
-                let fired = site.schedulers[leader].proxy.wait_until_fired(MOMENT_WITHIN);
-                let deposed = fired.and_then(|()| deposed(site, before));
-                site.schedulers[leader].proxy.heal();
-                deposed
-            }
+            Self::At(moment) => at(moment, site),
         }
     }
+}
+
+/// Waits for the moment. A leader may lose its lead before it comes: then it is the next one's.
+fn at(moment: Moment, site: &mut Site<'_>) -> Result<()> {
+    const LEADERS: usize = 3;
+    let mut fired = Ok(());
+    for _ in 0..LEADERS {
+        let leader = site.leader()?;
+        let before = site.epoch();
+        site.schedulers[leader].proxy.arm(moment);
+        fired = site.schedulers[leader].proxy.wait_until_fired(MOMENT_WITHIN);
+        let deposed = if fired.is_ok() { deposed(site, before) } else { Ok(()) };
+        site.schedulers[leader].proxy.heal();
+        deposed?;
+        if fired.is_ok() {
+            break;
+        }
+    }
+    fired
 }
 
 /// Waits until there is another leader than the one before, or the same one anew.

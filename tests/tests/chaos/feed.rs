@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{Scope, ScopedJoinHandle, sleep},
@@ -12,8 +12,11 @@ use std::{
 use anyhow::{Result, anyhow};
 use gridflow_tests::{
     evidence::Asked,
+    http,
     workload::{DAGS, Workload},
 };
+
+use crate::node::Door;
 
 /// So that the machine keeps up: runs that may be unfinished at once.
 const UNFINISHED_MAX: usize = 24;
@@ -32,10 +35,10 @@ pub struct Feed<'scope> {
 }
 
 impl<'scope> Feed<'scope> {
-    pub fn begin<'env>(scope: &'scope Scope<'scope, 'env>, workload: &'env Workload) -> Self {
+    pub fn begin<'env>(scope: &'scope Scope<'scope, 'env>, workload: &'env Workload, door: Door) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&is_over);
-        Self { is_over, thread: scope.spawn(move || feed(workload, &theirs)) }
+        Self { is_over, thread: scope.spawn(move || feed(workload, &door, &theirs)) }
     }
 
     pub fn end(self) -> Result<Fed> {
@@ -44,7 +47,7 @@ impl<'scope> Feed<'scope> {
     }
 }
 
-fn feed(workload: &Workload, is_over: &AtomicBool) -> Result<Fed> {
+fn feed(workload: &Workload, door: &Door, is_over: &AtomicBool) -> Result<Fed> {
     let (mut asked, mut landed) = (Asked::default(), 0);
     for no in 0.. {
         if is_over.load(Ordering::SeqCst) {
@@ -68,7 +71,12 @@ fn feed(workload: &Workload, is_over: &AtomicBool) -> Result<Fed> {
             Some(dag) => {
                 let run_id = format!("feed-{no}");
                 // Without a confirmation it may be there or not; with one it must be.
-                if workload.cluster.queue_run(dag, &run_id).is_ok() {
+                let is_confirmed = if no % 2 == 0 {
+                    workload.cluster.queue_run(dag, &run_id).is_ok()
+                } else {
+                    ask(door, dag, &run_id)
+                };
+                if is_confirmed {
                     asked.runs.push(((*dag).to_owned(), run_id));
                 }
             }
@@ -79,6 +87,13 @@ fn feed(workload: &Workload, is_over: &AtomicBool) -> Result<Fed> {
         }
     }
     Ok((asked, landed))
+}
+
+/// Asks the API. True if it has confirmed.
+fn ask(door: &Door, dag: &str, run_id: &str) -> bool {
+    let Some((address, token)) = door.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return false };
+    let body = format!(r#"{{"dag_run_id": "{run_id}", "logical_date": null}}"#);
+    http::post(&address, &token, &format!("/api/v2/dags/{dag}/dagRuns"), &body).is_ok_and(|status| status == 200)
 }
 
 /// Asks for the end of a run that may be anywhere on its way, or over. A `parent` would leave its child behind.

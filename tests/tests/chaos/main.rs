@@ -7,7 +7,7 @@ mod fault;
 mod feed;
 mod node;
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result};
 use gridflow_testkit::postgres::{Durability, Settings};
@@ -39,7 +39,7 @@ fn history(seed: u64, count: usize) -> Result<()> {
     let mut done: BTreeMap<String, usize> = BTreeMap::new();
     let mut deck = fault::deck(&mut dice, count);
     let (asked, landed) = thread::scope(|scope| -> Result<_> {
-        let feed = Feed::begin(scope, &workload);
+        let feed = Feed::begin(scope, &workload, Arc::clone(&site.door));
         let mut strike = || -> Result<()> {
             while let Some(fault) = deck.pop() {
                 thread::sleep(Duration::from_millis(dice.below(800)));

@@ -1,16 +1,25 @@
-//! The programs of a history: two schedulers of one node, each with its own way to the database.
+//! The programs of a history: two schedulers of one node, each with its own way to the database, and the API.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
-use gridflow_tests::{Program, Proxy, wait_for, workload::Workload};
+use gridflow_tests::{Program, Proxy, Web, wait_for, workload::Workload};
 
 const SCHEDULERS: [&str; 2] = ["north", "south"];
 
 pub struct Site<'a> {
     pub workload: &'a Workload,
     pub schedulers: Vec<Scheduler>,
+    web: Option<Web>,
+    webs_started: usize,
+    pub door: Door,
 }
+
+/// Where the API is just now, and the token that it asks for.
+pub type Door = Arc<Mutex<Option<(String, String)>>>;
 
 pub struct Scheduler {
     pub name: &'static str,
@@ -25,7 +34,28 @@ impl<'a> Site<'a> {
             let program = workload.scheduler(name, Some(&proxy))?;
             Ok(Scheduler { name, proxy, program })
         });
-        Ok(Self { workload, schedulers: schedulers.collect::<Result<_>>()? })
+        let schedulers = schedulers.collect::<Result<_>>()?;
+        let mut site = Self { workload, schedulers, web: None, webs_started: 0, door: Door::default() };
+        site.open_door()?;
+        Ok(site)
+    }
+
+    fn open_door(&mut self) -> Result<()> {
+        self.webs_started += 1;
+        let web = match Web::start(&self.workload.cluster, &format!("web-{}", self.webs_started)) {
+            Ok(web) => web,
+            // As a scheduler that finds no database at its start: the next look starts it again.
+            Err(error) if format!("{error:#}").contains("cannot use the database") => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        *self.door.lock().unwrap_or_else(PoisonError::into_inner) = Some((web.address().to_owned(), web.token()?));
+        self.web = Some(web);
+        Ok(())
+    }
+
+    /// `kill -9` of the API; the next look starts it again.
+    pub fn kill_web(&mut self) -> Result<()> {
+        self.web.take().map_or(Ok(()), |web| web.program.kill())
     }
 
     /// Starts again what has ended, as a service manager does: a program that finds no database at its start ends.
@@ -39,6 +69,11 @@ impl<'a> Site<'a> {
                 }
                 self.start(no)?;
             }
+        }
+        // Everything that was killed took it along.
+        let is_open = self.web.as_mut().map_or(Ok(false), |web| web.program.is_running())?;
+        if !is_open {
+            self.open_door()?;
         }
         Ok(())
     }
@@ -81,15 +116,16 @@ impl<'a> Site<'a> {
     /// Whatever strikes, nothing panics, nothing is an error that somebody must mend, and no connection is used that is
     /// in a transaction nobody knows of.
     pub fn check_logs(&self) -> Result<()> {
-        for one in &self.schedulers {
-            let log = one.program.log();
+        let web = self.web.iter().map(|web| ("web", &web.program));
+        for (name, program) in self.schedulers.iter().map(|one| (one.name, &one.program)).chain(web) {
+            let log = program.log();
             // A library says so of a connection that broke at once.
             let is_bad = |line: &&str| {
                 ["panicked", " ERROR ", "already a transaction in progress"].iter().any(|bad| line.contains(bad))
                     && !line.contains("after_connect")
             };
             if let Some(line) = log.lines().find(is_bad) {
-                bail!("{} says: {line}", one.name);
+                bail!("{name} says: {line}");
             }
         }
         Ok(())
