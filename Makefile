@@ -63,6 +63,7 @@ faults:
 	GRIDFLOW_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --package gridflow-core --test sim
 	$(CARGO) build --workspace --bin gridflow
 	GRIDFLOW_FAULTS=$(FAULTS) GRIDFLOW_LOAD=$(LOAD) $(CARGO) test --package gridflow-tests --no-fail-fast -- --nocapture
+	$(MAKE) fuzz
 
 soak:
 	@scripts/ensure-postgresql
