@@ -3,10 +3,11 @@
 use crate::program::{gridflow, run};
 
 /// Every command that people call.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 26] = [
     "",
     "standalone",
     "scheduler",
+    "web",
     "down",
     "host",
     "run",
@@ -23,6 +24,9 @@ const COMMANDS: [&str; 22] = [
     "tasks",
     "tasks list",
     "tasks logs",
+    "nodes",
+    "nodes list",
+    "recover",
     "db migrate",
     "explain",
     "completions",
@@ -41,7 +45,7 @@ fn the_help_of_every_command() {
 
 #[test]
 fn every_command_that_does_something_teaches_by_example() {
-    for command in COMMANDS.iter().filter(|command| !["dags", "runs", "tasks"].contains(command)) {
+    for command in COMMANDS.iter().filter(|command| !["dags", "runs", "tasks", "nodes"].contains(command)) {
         let said = run(gridflow().args(command.split_whitespace()).arg("--help"));
         assert!(said.stdout.contains("Example"), "no example in the help of `{command}`");
     }

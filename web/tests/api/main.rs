@@ -5,6 +5,7 @@ mod dag_run;
 mod dependency;
 mod error;
 mod log;
+mod node;
 mod security;
 mod support;
 mod task_instance;
