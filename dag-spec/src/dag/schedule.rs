@@ -168,15 +168,17 @@ fn cron(text: &Spanned<String>, cx: &mut Cx<'_>) -> Option<CronExpression> {
     }
     let normal = fields.join(" ");
     let parser = croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Disallowed).build();
+    let has_gap = fields.iter().any(|field| has_gap(field));
     match parser.parse(&normal) {
-        Ok(pattern) if pattern.find_next_occurrence(&DateTime::UNIX_EPOCH, true).is_err() => {
+        Ok(pattern) if !has_gap && pattern.find_next_occurrence(&DateTime::UNIX_EPOCH, true).is_err() => {
             let message = format!("`{}` never comes: no date is like that", text.value);
             cx.report(Code::BadCron, text.span, message);
             None
         }
-        Ok(pattern) => Some(CronExpression { text: normal, pattern }),
-        Err(error) => {
-            let (code, detail) = (Code::BadCron, bad_field(&fields).unwrap_or_else(|| error.to_string()));
+        Ok(pattern) if !has_gap => Some(CronExpression { text: normal, pattern }),
+        parsed => {
+            let reason = || parsed.err().map(|error| error.to_string()).unwrap_or_default();
+            let (code, detail) = (Code::BadCron, bad_field(&fields).unwrap_or_else(reason));
             cx.report(code, text.span, format!("`{}` is no cron expression: {detail}", text.value)).help = Some(
                 "the fields are minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-7)"
                     .into(),
@@ -186,6 +188,12 @@ fn cron(text: &Spanned<String>, cx: &mut Cx<'_>) -> Option<CronExpression> {
     }
 }
 
+/// An item of a list is missing: `,5`. The parser takes that for nothing, and of a field that allows nothing it would
+/// look for a date through all the years there are.
+fn has_gap(field: &str) -> bool {
+    field.split(',').any(str::is_empty)
+}
+
 /// Which field is wrong: the one that makes `* * * * *` wrong.
 fn bad_field(fields: &[&str]) -> Option<String> {
     let names = ["minute", "hour", "day of month", "month", "day of week"];
@@ -193,7 +201,7 @@ fn bad_field(fields: &[&str]) -> Option<String> {
     let wrong = |at: usize| {
         let mut pattern = ["*"; 5];
         pattern[at] = fields[at];
-        parser.parse(&pattern.join(" ")).is_err()
+        has_gap(fields[at]) || parser.parse(&pattern.join(" ")).is_err()
     };
     (0..5).find(|at| wrong(*at)).map(|at| format!("`{}` is no {}", fields[at], names[at]))
 }

@@ -50,6 +50,28 @@ tasks: {a: b}
 }
 
 #[test]
+fn a_cron_list_with_a_gap_is_refused_before_anybody_looks_for_its_next_date() {
+    assert_snapshot!(diagnose(r#"
+schedule: {cron: [", 2 * * MON-FRI", "0 6,, * * *"]}
+tasks: {a: b}
+"#), @r#"
+    error[GF0401]: `, 2 * * MON-FRI` is no cron expression: `,` is no minute
+     --> dags/demo.yaml:1:19
+      |
+    1 | schedule: {cron: [", 2 * * MON-FRI", "0 6,, * * *"]}
+      |                   ^^^^^^^^^^^^^^^^^
+      = help: the fields are minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-7)
+
+    error[GF0401]: `0 6,, * * *` is no cron expression: `6,,` is no hour
+     --> dags/demo.yaml:1:38
+      |
+    1 | schedule: {cron: [", 2 * * MON-FRI", "0 6,, * * *"]}
+      |                                      ^^^^^^^^^^^^^
+      = help: the fields are minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-7)
+    "#);
+}
+
+#[test]
 fn a_schedule_that_is_nothing_lists_what_it_could_be() {
     assert_snapshot!(diagnose(r#"
 schedule: sometimes
