@@ -6,6 +6,7 @@
 mod error_pages;
 mod exceptions;
 mod manifest;
+mod promises;
 mod sources;
 mod words;
 
@@ -44,6 +45,7 @@ impl fmt::Display for Finding {
 pub fn run(root: &Path) -> Result<()> {
     let files = files(root)?;
     let mut findings = error_pages::check(&files);
+    findings.extend(promises::check(&files));
     for file in &files {
         findings.extend(manifest::check(file));
         findings.extend(sources::check(file));

@@ -78,7 +78,7 @@ impl Scenario {
     }
 
     pub fn play(&mut self) -> Result<(), String> {
-        let steps = self.rng.between(60, 220);
+        let steps = self.rng.between(60, 180);
         for _ in 0..steps {
             self.stormy_step()?;
         }
