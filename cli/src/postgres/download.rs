@@ -61,7 +61,7 @@ fn download(cache: &Path, home: &Path, is_stopped: &dyn Fn() -> bool) -> Result<
     let archive = archive::of_this_machine()?;
     let (draft, file) = (cache.join("draft"), cache.join("draft.jar"));
     let failed = |error: io::Error| Failure::ours(format!("cannot write to `{}`", cache.display())).because(&error);
-    say(format!("no PostgreSQL on this machine: downloading {} to `{}`", archive::VERSION, cache.display()));
+    say(format!("downloading PostgreSQL {} to `{}`, once", archive::VERSION, cache.display()));
     fetch::fetch(archive, &file, is_stopped)?;
     remove(&draft).map_err(failed)?;
     unpack::unpack(&file, &draft)

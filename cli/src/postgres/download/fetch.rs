@@ -74,20 +74,23 @@ fn with_patience(url: &str, file: &Path) -> Result<String> {
             Err(Trouble::File(error)) => {
                 return Err(Failure::ours(format!("cannot write `{}`", file.display())).because(&error));
             }
-            Err(Trouble::Http(error)) if tries == TRIES => return Err(out_of_reach(url, &error)),
+            Err(Trouble::Http(error)) if tries == TRIES || is_final(&error) => return Err(out_of_reach(url, &error)),
             Err(Trouble::Http(error)) => say(format!("the download failed ({error}): trying again")),
         }
         tries += 1;
     }
 }
 
+/// Asked again, the server would say the same.
+fn is_final(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::StatusCode(400..=499))
+}
+
 fn out_of_reach(url: &str, error: &ureq::Error) -> Failure {
-    Failure::user(format!("no PostgreSQL on this machine, and `{url}` can't be downloaded")).because(error).help(
-        format!(
-            "install PostgreSQL, set `{MIRROR}` to a mirror or `HTTPS_PROXY` to a proxy,\n\
+    Failure::user(format!("`{url}` can't be downloaded")).because(error).help(format!(
+        "it is the PostgreSQL of `standalone`: install one, set `{MIRROR}` to a mirror or `HTTPS_PROXY` to a proxy,\n\
          or set `GRIDFLOW__DATABASE__URL` to a server of yours"
-        ),
-    )
+    ))
 }
 
 #[derive(Debug)]
