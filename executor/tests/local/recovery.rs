@@ -194,7 +194,7 @@ async fn another_installation_is_refused_while_attempts_are_open() {
     let mut other = bench.config.clone();
     other.installation = InstallationId(Uuid::now_v7());
     match LocalExecutor::connect_or_start(other.clone()).await {
-        Err(Error::Refused { reason }) => assert!(reason.contains("another installation"), "{reason}"),
+        Err(Error::Foreign { reason }) => assert!(reason.contains("another installation"), "{reason}"),
         other => panic!("{other:?}"),
     }
     client.handle.acknowledge(vec![attempt]).await.unwrap();

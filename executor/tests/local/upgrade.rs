@@ -54,9 +54,11 @@ async fn a_new_program_takes_the_hosts_place_and_every_command_ends_as_it_would_
         sh(&format!("trap 'echo asked >> {}' TERM; echo ready; while :; do sleep 0.02; done", asked.display()));
     asked_before.grace = Duration::from_secs(3);
     let daemon = bench.path("daemon");
-    let leaves_daemon =
-        sh(&format!("(setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; sleep 1000' &)", daemon.display()));
-    let leaves_daemon = until_told(&bench, "go", &format!("{}; exit 9", leaves_daemon.argv[2]));
+    let leaves_daemon = format!(
+        "(setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; sleep 1000' &); while [ ! -e {0} ]; do sleep 0.01; done; exit 9",
+        daemon.display()
+    );
+    let leaves_daemon = until_told(&bench, "go", &leaves_daemon);
     let all = [&running, &ended, &timed_out, &canceled_later, &asked_before, &leaves_daemon];
     client.handle.launch(all.map(Clone::clone).to_vec()).await.unwrap();
     for launch in all {
