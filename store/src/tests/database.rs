@@ -60,7 +60,8 @@ async fn a_connection_whose_begin_was_given_up_is_not_used_again() {
     let f = fixture_with(Options { connections_max: 1, ..Options::default() }).await;
     f.execute("CREATE TABLE written (it int)").await;
     let mut conn = f.database.pool().acquire().await.unwrap();
-    assert!(conn.begin().now_or_never().is_none(), "the question is sent, nobody waits for the answer");
+    // The question is sent, nobody waits for the answer; a server that answers at once is asked again.
+    while conn.begin().now_or_never().is_some() {}
     drop(conn);
     f.execute("INSERT INTO written VALUES (1)").await;
     let mut other = f.conn().await;
