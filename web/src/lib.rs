@@ -24,7 +24,7 @@ mod dag_version;
 mod dependency;
 mod error;
 mod filter;
-#[cfg(feature = "fuzz")]
+#[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod import_error;
 mod instant;
