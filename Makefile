@@ -16,7 +16,7 @@ menu:
 	@echo 'make test     all tests, against real servers'
 	@echo 'make check    formatting, lints, layers, generated files; changes nothing'
 	@echo 'make fix      formatting, lints and generated files, put right'
-	@echo 'make faults   everything that can break is broken, for long: about an hour; FAULTS=200 SEEDS=2000000 LOAD=10000'
+	@echo 'make faults   everything that can break is broken, for long: FAULTS=200 SEEDS=2000000 LOAD=10000'
 	@echo 'make soak     steady work for an hour (GRIDFLOW_SOAK=minutes): is everything flat?'
 	@echo 'make bench    how fast it is, beside what the machine can do: docs/benchmarks.md'
 	@echo 'make fuzz     any bytes to every parser, five minutes each: FUZZ_SECONDS=300 FUZZ="loader cron"'
