@@ -2,5 +2,6 @@
 //!
 //! One folder per executor. The shape is the same for all: prepare → (commit) → start → watch → collect.
 
+pub mod kubernetes;
 pub mod local;
 pub mod operator;

@@ -1,0 +1,34 @@
+//! What the scheduler hears about pods.
+
+use std::sync::Arc;
+
+use gridflow_core::{AttemptId, AttemptOutcome, Output, RunKey, Timestamp, Turn, Usage};
+
+/// Repeated reports are normal: after a takeover everything that is not acknowledged is told again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// Every namespace was listed once, and what it holds was reported before this.
+    Synced {
+        /// The highest turn of any pod of this installation; above the database's, time went back there.
+        turn_max: Turn,
+    },
+    /// The attempt's pod exists, gated: it runs once this uid is committed and confirmed.
+    Claimed { run: RunKey, attempt: AttemptId, claim: Arc<str> },
+    Started {
+        run: RunKey,
+        attempt: AttemptId,
+        at: Timestamp,
+        /// `NODE/BOOT-ID`: what proves later that it is gone.
+        place: Option<Arc<str>>,
+    },
+    /// No container of the attempt is left.
+    Finished {
+        run: RunKey,
+        attempt: AttemptId,
+        at: Timestamp,
+        outcome: AttemptOutcome,
+        usage: Usage,
+        /// What it left as its output, also when it failed.
+        output: Option<Output>,
+    },
+}
