@@ -1,6 +1,8 @@
 //! Attempts as Kubernetes pods and SparkApplications.
 
 mod launch;
+pub mod logs;
+pub mod output;
 mod report;
 
 pub use launch::{Launch, Object, Open, Payload};
