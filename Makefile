@@ -32,7 +32,7 @@ run:
 test:
 	@scripts/ensure-postgresql
 	$(CARGO) build --workspace --bin gridflow
-	$(CARGO) test --workspace --no-fail-fast
+	tests/services/kubernetes with $(CARGO) test --workspace --no-fail-fast
 	tests/airflow_client/run
 
 unit:
@@ -62,7 +62,8 @@ faults:
 	@scripts/ensure-postgresql
 	GRIDFLOW_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --package gridflow-core --test sim
 	$(CARGO) build --workspace --bin gridflow
-	GRIDFLOW_FAULTS=$(FAULTS) GRIDFLOW_LOAD=$(LOAD) $(CARGO) test --package gridflow-tests --no-fail-fast -- --nocapture
+	GRIDFLOW_FAULTS=$(FAULTS) GRIDFLOW_LOAD=$(LOAD) tests/services/kubernetes with \
+		$(CARGO) test --package gridflow-tests --no-fail-fast -- --nocapture
 	$(MAKE) fuzz
 
 soak:

@@ -1,3 +1,4 @@
 //! Servers and tools for tests. Nothing here is shipped.
 
+pub mod kubernetes;
 pub mod postgres;

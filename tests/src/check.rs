@@ -27,6 +27,16 @@ pub struct Rules {
     /// By DAG: runs at once.
     pub max_active_runs: HashMap<String, usize>,
     pub losses: Losses,
+    pub outputs: Outputs,
+}
+
+/// What commands give back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outputs {
+    /// Each its attempt's id, or nothing.
+    #[default]
+    AttemptId,
+    Any,
 }
 
 /// Whether anything was done that may cost an attempt its outcome.

@@ -64,6 +64,12 @@ impl Cluster {
         Program::start(&self.arguments(), &self.environment(more), &self.path(&format!("{name}.log")))
     }
 
+    /// The same with more arguments, too.
+    pub fn scheduler_told(&self, name: &str, told: &[OsString], more: &[(&str, &str)]) -> Result<Program> {
+        let args = [&self.arguments()[..], told].concat();
+        Program::start(&args, &self.environment(more), &self.path(&format!("{name}.log")))
+    }
+
     /// The same in a container of its own; see [`Program::start_contained`].
     pub fn scheduler_contained(&self, name: &str, more: &[(&str, &str)]) -> Result<Program> {
         Program::start_contained(&self.arguments(), &self.environment(more), &self.path(&format!("{name}.log")))

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     Cluster, Program, Proxy,
-    check::{self, Losses, Rules},
+    check::{self, Losses, Outputs, Rules},
     evidence::{Asked, Evidence, LIBRARY, Run, marks},
     remains, wait_for,
 };
@@ -248,6 +248,7 @@ impl Workload {
             max_active_tasks: PROMISES.iter().map(|promise| (name(promise.dag), promise.max_active_tasks)).collect(),
             max_active_runs: PROMISES.iter().map(|promise| (name(promise.dag), promise.max_active_runs)).collect(),
             losses,
+            outputs: Outputs::AttemptId,
         }
     }
 

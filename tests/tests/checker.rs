@@ -1,7 +1,7 @@
 //! The checker itself: it finds nothing in a history that is well, and the one thing that is wrong in a doctored one.
 
 use gridflow_tests::{
-    check::{Finding, Invariant, Losses, Rules, findings},
+    check::{Finding, Invariant, Losses, Outputs, Rules, findings},
     evidence::{Attempt, Event, Evidence, LogRow, Mark, MarkKind, Run, TaskInstance},
 };
 
@@ -119,6 +119,7 @@ fn rules() -> Rules {
         max_active_tasks: [(dag(), 1)].into(),
         max_active_runs: [(dag(), 1)].into(),
         losses: Losses::Expected,
+        outputs: Outputs::AttemptId,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Finding, Invariant, Losses, Rules, find};
+use super::{Finding, Invariant, Losses, Outputs, Rules, find};
 use crate::evidence::{Attempt, Evidence};
 
 pub(super) fn check(evidence: &Evidence, rules: &Rules, findings: &mut Vec<Finding>) {
@@ -114,7 +114,11 @@ fn outcomes(evidence: &Evidence, rules: &Rules, findings: &mut Vec<Finding>) {
         if !attempts.is_empty() && !is_open_how && is_success != (succeeded == [ti.attempt.as_str()]) {
             find(findings, Invariant::Truth, format!("{name} is {}, and these succeeded: {succeeded:?}", ti.state));
         }
-        if !ti.attempt.is_empty() && !ti.output.is_empty() && ti.output != ti.attempt {
+        let names_attempt = match rules.outputs {
+            Outputs::AttemptId => ti.attempt.is_empty() || ti.output.is_empty() || ti.output == ti.attempt,
+            Outputs::Any => true,
+        };
+        if !names_attempt {
             find(
                 findings,
                 Invariant::Truth,
