@@ -239,7 +239,8 @@ CREATE TABLE attempt (
     executor text NOT NULL,
     node_id uuid,
     boot text,
-    external_uid text,
+    claim text,
+    place text,
     pid bigint,
     queued_turn bigint NOT NULL,
     spec_hash bytea,
@@ -263,7 +264,8 @@ CREATE TABLE attempt (
 ) PARTITION BY RANGE (dag_run_id);
 COMMENT ON TABLE attempt IS 'One row per try of a task instance that was launched, with its own state: it closes when its processes are gone.';
 COMMENT ON COLUMN attempt.queued_turn IS 'The turn that committed it. What was launched for it outside carries that number.';
-COMMENT ON COLUMN attempt.external_uid IS 'The uid of the pod that was confirmed for it.';
+COMMENT ON COLUMN attempt.claim IS 'Of a pod: the uid of the one that may run for it.';
+COMMENT ON COLUMN attempt.place IS 'Of a pod: where it was seen running, as NODE/BOOT-ID.';
 CREATE INDEX attempt_open ON attempt (dag_run_id, attempt_id) WHERE is_open;
 COMMENT ON INDEX attempt_open IS 'Serves recovery: attempts not closed, also of finished runs. Over is_open, not state, so that queued → running stays heap-only.';
 

@@ -2,6 +2,11 @@
 --
 -- Types and function carry a version. A release that needs other columns adds `turn_v2` beside this one; `turn_v1` is
 -- dropped only after no release that calls it can run. Arguments without rows are null and cost nothing.
+--
+-- Rows that come by ones and tens are written one by one, each statement by the whole key. A set joined with its table
+-- leaves the plan to statistics: on tables too young to have any it reads every row of the runs between the lowest and
+-- the highest, again and again. A statement by whole key has one plan, touches one partition, and starts faster than a
+-- join of one row. What comes by thousands (new task instances) is still one statement.
 
 CREATE TYPE turn_v1_new_run AS (
     id uuid, dag_id text, run_id text, dag_version_id uuid, run_type text, state text, logical_date timestamptz,
@@ -19,7 +24,7 @@ CREATE TYPE turn_v1_task_instance AS (
 );
 CREATE TYPE turn_v1_attempt AS (
     dag_run_id uuid, attempt_id uuid, from_state text, state text, task_no integer, map_index integer,
-    try_number integer, executor text, node_id uuid, boot text, queued_turn bigint, spec_hash bytea,
+    try_number integer, executor text, node_id uuid, boot text, claim text, place text, queued_turn bigint, spec_hash bytea,
     queued_at timestamptz, started_at timestamptz, ended_at timestamptz, pid bigint, outcome text, exit_code integer,
     signal integer, message text, cpu_user_ms bigint, cpu_system_ms bigint, rss_peak_bytes bigint
 );
@@ -37,11 +42,6 @@ CREATE FUNCTION turn_v1(
     in_holder uuid,
     in_turn bigint,
     in_at timestamptz,
-    -- The lowest and highest run of the task instances and attempts, and event of the events: they prune partitions.
-    in_run_lowest uuid,
-    in_run_highest uuid,
-    in_event_lowest uuid,
-    in_event_highest uuid,
     in_new_runs turn_v1_new_run[],
     in_runs turn_v1_run[],
     in_new_task_instances turn_v1_task_instance[],
@@ -56,8 +56,14 @@ CREATE FUNCTION turn_v1(
     in_consumed bigint[],
     in_log turn_v1_log[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     done bigint;
+    a_run turn_v1_run;
+    an_instance turn_v1_task_instance;
+    an_attempt turn_v1_attempt;
+    an_event turn_v1_event;
+    an_entry turn_v1_log;
 BEGIN
     -- The fence. It makes no row version, waits for a takeover, and then matches nothing.
     PERFORM FROM leader WHERE epoch = in_epoch AND holder = in_holder FOR NO KEY UPDATE;
@@ -83,11 +89,15 @@ BEGIN
 
     -- From here on each row only from the state it is expected in: a stale transition matches nothing.
     IF in_runs IS NOT NULL THEN
-        UPDATE dag_run AS r
-        SET state = t.state, started_at = t.started_at, ended_at = t.ended_at, reason = t.reason
-        FROM unnest(in_runs) AS t
-        WHERE r.id = t.id AND r.state = t.from_state;
-        GET DIAGNOSTICS done = ROW_COUNT;
+        done := 0;
+        FOREACH a_run IN ARRAY in_runs LOOP
+            UPDATE dag_run
+            SET state = a_run.state, started_at = a_run.started_at, ended_at = a_run.ended_at, reason = a_run.reason
+            WHERE id = a_run.id AND state = a_run.from_state;
+            IF FOUND THEN
+                done := done + 1;
+            END IF;
+        END LOOP;
         IF done <> cardinality(in_runs) THEN
             PERFORM turn_v1_stale('dag_run', cardinality(in_runs), done);
         END IF;
@@ -108,49 +118,57 @@ BEGIN
     END IF;
 
     IF in_task_instances IS NOT NULL THEN
-        UPDATE task_instance AS ti
-        SET state = t.state, try_number = t.try_number, tries_max = t.tries_max, losses = t.losses,
-            attempt_id = t.attempt_id, scheduled_at = t.scheduled_at, queued_at = t.queued_at,
-            started_at = t.started_at, ended_at = t.ended_at, retry_at = t.retry_at, waits_for_run = t.waits_for_run,
-            reason = t.reason
-        FROM unnest(in_task_instances) AS t
-        WHERE ti.dag_run_id = t.dag_run_id AND ti.task_no = t.task_no AND ti.map_index = t.map_index
-          AND ti.state = t.from_state
-          AND ti.dag_run_id BETWEEN in_run_lowest AND in_run_highest;
-        GET DIAGNOSTICS done = ROW_COUNT;
+        done := 0;
+        FOREACH an_instance IN ARRAY in_task_instances LOOP
+            UPDATE task_instance
+            SET state = an_instance.state, try_number = an_instance.try_number, tries_max = an_instance.tries_max,
+                losses = an_instance.losses, attempt_id = an_instance.attempt_id,
+                scheduled_at = an_instance.scheduled_at, queued_at = an_instance.queued_at,
+                started_at = an_instance.started_at, ended_at = an_instance.ended_at,
+                retry_at = an_instance.retry_at, waits_for_run = an_instance.waits_for_run,
+                reason = an_instance.reason
+            WHERE dag_run_id = an_instance.dag_run_id AND task_no = an_instance.task_no
+              AND map_index = an_instance.map_index AND state = an_instance.from_state;
+            IF FOUND THEN
+                done := done + 1;
+            END IF;
+        END LOOP;
         IF done <> cardinality(in_task_instances) THEN
             PERFORM turn_v1_stale('task_instance', cardinality(in_task_instances), done);
         END IF;
     END IF;
 
     IF in_new_attempts IS NOT NULL THEN
-        INSERT INTO attempt (
-            dag_run_id, attempt_id, state, task_no, map_index, try_number, executor, node_id, boot, queued_turn,
-            spec_hash, queued_at, started_at, ended_at, pid, outcome, exit_code, signal, message, cpu_user_ms,
-            cpu_system_ms, rss_peak_bytes)
-        SELECT
-            dag_run_id, attempt_id, state, task_no, map_index, try_number, executor, node_id, boot, queued_turn,
-            spec_hash, queued_at, started_at, ended_at, pid, outcome, exit_code, signal, message, cpu_user_ms,
-            cpu_system_ms, rss_peak_bytes
-        FROM unnest(in_new_attempts);
-        GET DIAGNOSTICS done = ROW_COUNT;
-        IF done <> cardinality(in_new_attempts) THEN
-            PERFORM turn_v1_stale('attempt', cardinality(in_new_attempts), done);
-        END IF;
+        FOREACH an_attempt IN ARRAY in_new_attempts LOOP
+            INSERT INTO attempt (
+                dag_run_id, attempt_id, state, task_no, map_index, try_number, executor, node_id, boot, claim, place,
+                queued_turn, spec_hash, queued_at, started_at, ended_at, pid, outcome, exit_code, signal, message, cpu_user_ms,
+                cpu_system_ms, rss_peak_bytes)
+            VALUES (
+                an_attempt.dag_run_id, an_attempt.attempt_id, an_attempt.state, an_attempt.task_no,
+                an_attempt.map_index, an_attempt.try_number, an_attempt.executor, an_attempt.node_id, an_attempt.boot,
+                an_attempt.claim, an_attempt.place, an_attempt.queued_turn, an_attempt.spec_hash, an_attempt.queued_at, an_attempt.started_at,
+                an_attempt.ended_at, an_attempt.pid, an_attempt.outcome, an_attempt.exit_code, an_attempt.signal,
+                an_attempt.message, an_attempt.cpu_user_ms, an_attempt.cpu_system_ms, an_attempt.rss_peak_bytes);
+        END LOOP;
     END IF;
 
     -- What of an attempt can change after it was queued; its identity and its turn never do.
     IF in_attempts IS NOT NULL THEN
-        UPDATE attempt AS a
-        SET state = t.state, node_id = t.node_id, boot = t.boot, spec_hash = t.spec_hash, started_at = t.started_at,
-            ended_at = t.ended_at, pid = t.pid, outcome = t.outcome, exit_code = t.exit_code, signal = t.signal,
-            message = t.message, cpu_user_ms = t.cpu_user_ms, cpu_system_ms = t.cpu_system_ms,
-            rss_peak_bytes = t.rss_peak_bytes
-        FROM unnest(in_attempts) AS t
-        WHERE a.dag_run_id = t.dag_run_id AND a.attempt_id = t.attempt_id
-          AND a.state = t.from_state
-          AND a.dag_run_id BETWEEN in_run_lowest AND in_run_highest;
-        GET DIAGNOSTICS done = ROW_COUNT;
+        done := 0;
+        FOREACH an_attempt IN ARRAY in_attempts LOOP
+            UPDATE attempt
+            SET state = an_attempt.state, node_id = an_attempt.node_id, boot = an_attempt.boot,
+                claim = an_attempt.claim, place = an_attempt.place, spec_hash = an_attempt.spec_hash, started_at = an_attempt.started_at, ended_at = an_attempt.ended_at,
+                pid = an_attempt.pid, outcome = an_attempt.outcome, exit_code = an_attempt.exit_code,
+                signal = an_attempt.signal, message = an_attempt.message, cpu_user_ms = an_attempt.cpu_user_ms,
+                cpu_system_ms = an_attempt.cpu_system_ms, rss_peak_bytes = an_attempt.rss_peak_bytes
+            WHERE dag_run_id = an_attempt.dag_run_id AND attempt_id = an_attempt.attempt_id
+              AND state = an_attempt.from_state;
+            IF FOUND THEN
+                done := done + 1;
+            END IF;
+        END LOOP;
         IF done <> cardinality(in_attempts) THEN
             PERFORM turn_v1_stale('attempt', cardinality(in_attempts), done);
         END IF;
@@ -170,13 +188,16 @@ BEGIN
 
     -- T2: what became of events, each once.
     IF in_events IS NOT NULL THEN
-        UPDATE event AS e
-        SET outcome = CASE WHEN t.dag_run_id IS NULL THEN 'ignored' ELSE 'run' END, dag_run_id = t.dag_run_id,
-            reason = t.reason, decided_turn = in_turn
-        FROM unnest(in_events) AS t
-        WHERE e.id = t.id AND e.outcome IS NULL
-          AND e.id BETWEEN in_event_lowest AND in_event_highest;
-        GET DIAGNOSTICS done = ROW_COUNT;
+        done := 0;
+        FOREACH an_event IN ARRAY in_events LOOP
+            UPDATE event
+            SET outcome = CASE WHEN an_event.dag_run_id IS NULL THEN 'ignored' ELSE 'run' END,
+                dag_run_id = an_event.dag_run_id, reason = an_event.reason, decided_turn = in_turn
+            WHERE id = an_event.id AND outcome IS NULL;
+            IF FOUND THEN
+                done := done + 1;
+            END IF;
+        END LOOP;
         IF done <> cardinality(in_events) THEN
             PERFORM turn_v1_stale('event', cardinality(in_events), done);
         END IF;
@@ -222,12 +243,10 @@ BEGIN
     END IF;
 
     IF in_log IS NOT NULL THEN
-        INSERT INTO transition_log (dag_run_id, turn, epoch, at, changes)
-        SELECT dag_run_id, in_turn, in_epoch, in_at, changes FROM unnest(in_log);
-        GET DIAGNOSTICS done = ROW_COUNT;
-        IF done <> cardinality(in_log) THEN
-            PERFORM turn_v1_stale('transition_log', cardinality(in_log), done);
-        END IF;
+        FOREACH an_entry IN ARRAY in_log LOOP
+            INSERT INTO transition_log (dag_run_id, turn, epoch, at, changes)
+            VALUES (an_entry.dag_run_id, in_turn, in_epoch, in_at, an_entry.changes);
+        END LOOP;
     END IF;
 
     RETURN true;
@@ -245,3 +264,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION turn_v1_stale IS 'Rolls a turn back that stands on rows that changed. The store reads table and detail (`EXPECTED MATCHED`).';
+

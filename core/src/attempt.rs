@@ -92,18 +92,35 @@ pub struct Output {
 /// Which executor launches the attempts of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ExecutorKind {
+    /// Processes of the leader's own node.
     Local,
+    /// Pods.
+    Kubernetes,
+    /// SparkApplications, whose driver pods are confirmed like any pod.
+    Spark,
 }
 
 impl ExecutorKind {
+    pub const ALL: [Self; 3] = [Self::Local, Self::Kubernetes, Self::Spark];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
+            Self::Kubernetes => "kubernetes",
+            Self::Spark => "spark",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        (text == "local").then_some(Self::Local)
+        Self::ALL.into_iter().find(|executor| executor.as_str() == text)
+    }
+
+    /// Whether an attempt may start on one node only. Any leader can launch and cancel those of the others.
+    pub fn is_bound_to_node(self) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Kubernetes | Self::Spark => false,
+        }
     }
 }
 

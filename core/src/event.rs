@@ -49,11 +49,19 @@ pub enum Event {
         event: EventId,
         reason: String,
     },
+    /// What was made outside for a queued attempt: it may run once this name of it is committed.
+    AttemptClaimed {
+        run: RunKey,
+        attempt: AttemptId,
+        claim: Arc<str>,
+    },
     AttemptStarted {
         run: RunKey,
         attempt: AttemptId,
         at: Timestamp,
         pid: Option<u32>,
+        /// Where it runs, if that is not the node it is bound to.
+        place: Option<Arc<str>>,
     },
     /// Nothing of the attempt is left.
     AttemptFinished {
@@ -92,9 +100,10 @@ impl Event {
     pub fn run(&self) -> Option<RunKey> {
         match self {
             Self::RunQueued(run) => Some(run.key),
-            Self::AttemptStarted { run, .. } | Self::AttemptFinished { run, .. } | Self::CancelRun { run, .. } => {
-                Some(*run)
-            }
+            Self::AttemptClaimed { run, .. }
+            | Self::AttemptStarted { run, .. }
+            | Self::AttemptFinished { run, .. }
+            | Self::CancelRun { run, .. } => Some(*run),
             Self::Answer(answer) => answer.run(),
             Self::DagChanged(_)
             | Self::DagRemoved { .. }

@@ -89,6 +89,10 @@ pub struct AttemptWrite {
     pub try_number: TryNumber,
     pub executor: ExecutorKind,
     pub binding: Option<NodeBinding>,
+    /// The one thing outside that may run for it, by the name that its executor knows it by; none until it is made.
+    pub claim: Option<Arc<str>>,
+    /// Where it was seen running, if it is not bound to a node.
+    pub place: Option<Arc<str>>,
     pub queued_turn: Turn,
     pub spec_hash: Option<[u8; 32]>,
     pub queued_at: Timestamp,
@@ -166,7 +170,14 @@ pub enum Need {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     Launch(LaunchOrder),
-    /// Only for attempts of this leader's own node. Those of another are `canceling` in the database, where
+    /// The attempt's claim is committed: what bears that name may run, and nothing else.
+    Confirm {
+        run: RunKey,
+        attempt: AttemptId,
+        executor: ExecutorKind,
+        claim: Arc<str>,
+    },
+    /// Of attempts that are bound to a node: only for attempts of this leader's own node. Those of another are `canceling` in the database, where
     /// that node's scheduler reads it.
     Cancel {
         run: RunKey,
@@ -180,7 +191,8 @@ pub enum Action {
     Acknowledge {
         run: RunKey,
         attempt: AttemptId,
-        executor: ExecutorKind,
+        /// None: nothing is known of the attempt any more; whoever reported it is meant.
+        executor: Option<ExecutorKind>,
     },
     /// Room for more runs than memory holds: read the next queued ones of this DAG after that key.
     FetchQueued {
@@ -276,7 +288,7 @@ impl Plan {
     }
 
     /// Ends the turn's decisions: rows can be read and written, actions can't be read.
-    /// Launches of attempts that the same turn gave up again are left out.
+    /// Launches and confirmations of attempts that the same turn gave up again are left out.
     ///
     /// # Panics
     /// If needs are unanswered: that would commit a half-made decision.
@@ -288,6 +300,7 @@ impl Plan {
         if !withdrawn.is_empty() {
             actions.retain(|action| match action {
                 Action::Launch(order) => !withdrawn.contains(&order.attempt),
+                Action::Confirm { attempt, .. } => !withdrawn.contains(attempt),
                 Action::Cancel { .. }
                 | Action::CancelElsewhere
                 | Action::Acknowledge { .. }

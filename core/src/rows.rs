@@ -101,6 +101,8 @@ pub struct AttemptRow {
     pub state: AttemptState,
     pub executor: ExecutorKind,
     pub binding: Option<NodeBinding>,
+    pub claim: Option<Arc<str>>,
+    pub place: Option<Arc<str>>,
     pub queued_turn: Turn,
     pub spec_hash: Option<[u8; 32]>,
     pub queued_at: Timestamp,

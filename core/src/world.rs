@@ -122,6 +122,8 @@ struct Shared {
     /// Runs that could not be read, with the reason. Nothing is decided about them.
     quarantined: FastMap<RunKey, String>,
     has_more: bool,
+    /// The instant of the last step.
+    clock: Timestamp,
     /// The run that is being decided about: who is to blame for a panic.
     at_work: Option<RunKey>,
     stats: Stats,
@@ -167,6 +169,7 @@ impl World {
             recovered: Vec::new(),
             quarantined: FastMap::default(),
             has_more: false,
+            clock: Timestamp::MIN_UTC,
             at_work: None,
             stats: Stats::default(),
         };
@@ -176,6 +179,11 @@ impl World {
     /// When [`Event::TimersDue`] is due next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.shared.timers.next()
+    }
+
+    /// Whether the clock was set back since the last step: what is due next must be worked out again, by any step.
+    pub fn clock_went_back(&self, now: Timestamp) -> bool {
+        to_micros(now) < self.shared.clock
     }
 
     /// The turn's budget was spent before all that may start was started: turn again at once.
@@ -206,6 +214,7 @@ impl World {
 /// Takes one event. What follows from it without anything outside goes to its fixpoint here.
 pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
     let now = to_micros(now);
+    world.shared.note_clock(now);
     world.shared.at_work = event.run();
     match event {
         Event::CommandRefused { command, reason } => plan.settle_command(Some(command), Err(reason)),
@@ -219,8 +228,9 @@ pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
         Event::QueuedFetched { dag, after, runs, has_more } => world.take_fetched(&dag, after, runs, has_more),
         Event::EventIgnored { event, reason } => create::refuse_events(&[event], &reason, plan),
         Event::RunRequested(request) => world.shared.request_run(request, now, plan),
-        Event::AttemptStarted { run, attempt, at, pid } => {
-            world.attempt_started(run, attempt, to_micros(at), pid, plan)
+        Event::AttemptClaimed { run, attempt, claim } => world.attempt_claimed(run, attempt, claim, plan),
+        Event::AttemptStarted { run, attempt, at, pid, place } => {
+            world.attempt_started((run, attempt), to_micros(at), pid, place, plan);
         }
         Event::AttemptFinished { run, attempt, at, outcome, usage, output } => {
             let ending = active::Ending { at: to_micros(at), outcome, usage: Some(usage) };
@@ -238,6 +248,17 @@ pub fn step(world: &mut World, event: Event, now: Timestamp, plan: &mut Plan) {
 /// The database keeps microseconds, so memory does: an instant read back must equal the one decided on.
 fn to_micros(at: Timestamp) -> Timestamp {
     chrono::SubsecRound::trunc_subsecs(at, 6)
+}
+
+impl Shared {
+    /// Deadlines of DAGs hold for a clock that goes forward: one that was an hour ahead may have passed over ticks that
+    /// are still to come.
+    fn note_clock(&mut self, now: Timestamp) {
+        if now < self.clock {
+            (0..self.dags.len() as u32).for_each(|ix| self.stir(DagIx(ix)));
+        }
+        self.clock = now;
+    }
 }
 
 impl World {

@@ -21,6 +21,8 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
         match action {
             Action::Launch(order) => orders.push(order),
             Action::Cancel { run, attempt, .. } => cancels.push((run, attempt)),
+            // Nothing is made yet that waits for it.
+            Action::Confirm { .. } => {}
             Action::CancelElsewhere => is_for_others = true,
             Action::Acknowledge { attempt, .. } => acknowledged.push(attempt),
             Action::FetchQueued { dag, after, limit } => fetches.push((dag, after, limit)),

@@ -84,7 +84,7 @@ async fn open(lead: &mut Lead, letter: Letter, input: &mut Input) -> Result<(), 
 fn event(report: Report) -> Event {
     let Report { run, attempt, at, news } = report;
     match news {
-        News::Started { pid } => Event::AttemptStarted { run, attempt, at, pid: Some(pid) },
+        News::Started { pid } => Event::AttemptStarted { run, attempt, at, pid: Some(pid), place: None },
         News::Finished { outcome, usage, output } => {
             Event::AttemptFinished { run, attempt, at, outcome, usage, output }
         }

@@ -162,7 +162,8 @@ impl Lead {
                 read_inbox = answered("reading the inbox", TURN_MAX, inbox::read(&mut self, &mut input)).await?;
             }
             self.drain_reports(&mut input).await?;
-            if self.world.next_deadline().is_some_and(|due| due <= Utc::now()) {
+            let now = Utc::now();
+            if self.world.next_deadline().is_some_and(|due| due <= now) || self.world.clock_went_back(now) {
                 input.events.push(Event::TimersDue);
             }
             let has_work = !input.is_empty() || self.recovered.is_some() || self.world.has_more();
@@ -247,7 +248,8 @@ impl Lead {
                 if self.world.task_instance_of(run, attempt).is_none() {
                     self.strays.push((run, attempt));
                 }
-                self.unhurried.push(Event::AttemptStarted { run, attempt, at, pid: Some(pid) }, Instant::now());
+                self.unhurried
+                    .push(Event::AttemptStarted { run, attempt, at, pid: Some(pid), place: None }, Instant::now());
             }
             Report::Finished { attempt, run, at, outcome, usage, output } => {
                 self.unmentioned.remove(&attempt);

@@ -89,6 +89,7 @@ fn asked_by(event: &Event) -> Vec<Culprit> {
         | Event::RunQueued(_)
         | Event::QueuedFetched { .. }
         | Event::EventIgnored { .. }
+        | Event::AttemptClaimed { .. }
         | Event::AttemptStarted { .. }
         | Event::AttemptFinished { .. }
         | Event::CommandRefused { .. }

@@ -52,7 +52,7 @@ mod tests {
 
     fn started() -> Event {
         let (run, attempt) = (RunKey(Uuid::nil()), AttemptId(Uuid::nil()));
-        Event::AttemptStarted { run, attempt, at: Timestamp::default(), pid: None }
+        Event::AttemptStarted { run, attempt, at: Timestamp::default(), pid: None, place: None }
     }
 
     #[test]

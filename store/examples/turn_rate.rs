@@ -72,7 +72,7 @@ async fn small(leader: &mut Leader, conn: &mut PgConnection) -> anyhow::Result<(
         sqlx::query("SELECT $1").bind(n).execute(&mut *conn).await?;
         trip.add(began.elapsed(), cpu_of(bare_pid).saturating_sub(cpu));
         let (run, at) = (key.run, Utc::now());
-        let started = Event::AttemptStarted { run, attempt, at, pid: Some(7) };
+        let started = Event::AttemptStarted { run, attempt, at, pid: Some(7), place: None };
         let cpu = cpu_of(turn_pid);
         let (_, took) = turn(leader, &mut world, vec![started]).await?;
         starts.add(took, cpu_of(turn_pid).saturating_sub(cpu));

@@ -98,7 +98,7 @@ fn rate(shape: Shape, tasks: usize, runs: u32, slots: u32) -> f64 {
         for _ in 0..EVENTS_PER_TURN / 2 {
             let Some(order) = launched.pop_front() else { break };
             let (run, attempt) = (order.key.run, order.attempt);
-            step(&mut world, Event::AttemptStarted { run, attempt, at: now, pid: None }, now, &mut plan);
+            step(&mut world, Event::AttemptStarted { run, attempt, at: now, pid: None, place: None }, now, &mut plan);
             let (outcome, usage) = (AttemptOutcome::Exited { code: 0 }, Usage::default());
             let finished = Event::AttemptFinished { run, attempt, at: now, outcome, usage, output: None };
             step(&mut world, finished, now, &mut plan);

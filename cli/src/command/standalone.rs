@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use gridflow_executor::local::log_path;
 use gridflow_scheduler::Signals;
-use gridflow_store::{Database, api::attempt::running_count};
+use gridflow_store::{Database, api::attempt::open_count};
 use gridflow_web::{LogPlace, Token, Wake};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -142,15 +142,15 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
     while let Some(ended) = roles.join_next().await {
         result = result.and(finished(ended));
     }
-    if let Ok(Some(running)) = tokio::time::timeout(FAREWELL_WITHIN, running_tasks(&farewell)).await {
+    if let Ok(Some(running)) = tokio::time::timeout(FAREWELL_WITHIN, open_tasks(&farewell)).await {
         say(running);
     }
     result
 }
 
 /// What goes on without us, so that nobody takes it for stopped.
-async fn running_tasks(database: &Database) -> Option<String> {
-    let running = running_count(&mut *database.reader().await.ok()?).await.ok()?;
+async fn open_tasks(database: &Database) -> Option<String> {
+    let running = open_count(&mut *database.reader().await.ok()?).await.ok()?;
     (0 < running).then(|| {
         let tasks = if running == 1 { "1 task goes on".to_owned() } else { format!("{running} tasks go on") };
         format!("{tasks}; the next start collects the results (`gridflow runs cancel DAG RUN` then ends a run)")

@@ -163,7 +163,7 @@ impl Plan {
         self.needs.push(Need::Prepare(order));
     }
 
-    pub(crate) fn acknowledge(&mut self, run: RunKey, attempt: AttemptId, executor: ExecutorKind) {
+    pub(crate) fn acknowledge(&mut self, run: RunKey, attempt: AttemptId, executor: Option<ExecutorKind>) {
         self.actions.push(Action::Acknowledge { run, attempt, executor });
     }
 }

@@ -94,6 +94,8 @@ pub(super) struct OpenAttempt {
     pub try_number: TryNumber,
     pub executor: ExecutorKind,
     pub binding: Option<NodeBinding>,
+    pub claim: Option<Arc<str>>,
+    pub place: Option<Arc<str>>,
     pub queued_turn: Turn,
     pub spec_hash: Option<[u8; 32]>,
     pub queued_at: Timestamp,
@@ -103,8 +105,13 @@ pub(super) struct OpenAttempt {
 }
 
 impl OpenAttempt {
+    /// Whether a leader with this binding can launch and cancel it.
+    pub fn is_in_reach(&self, here: Option<&NodeBinding>) -> bool {
+        !self.executor.is_bound_to_node() || self.is_of(here)
+    }
+
     /// Whether it is bound to the node of this binding, in whatever boot.
-    pub fn is_of(&self, here: Option<&NodeBinding>) -> bool {
+    fn is_of(&self, here: Option<&NodeBinding>) -> bool {
         self.binding.as_ref().map(|binding| binding.node) == here.map(|binding| binding.node)
     }
 }
@@ -231,6 +238,8 @@ impl ActiveRun {
             try_number: attempt.try_number,
             executor: attempt.executor,
             binding: attempt.binding.clone(),
+            claim: attempt.claim.clone(),
+            place: attempt.place.clone(),
             queued_turn: attempt.queued_turn,
             spec_hash: attempt.spec_hash,
             queued_at: attempt.queued_at,

@@ -21,6 +21,7 @@ use super::{
 /// Called once after the turn's events, and again after each round of answers.
 pub fn admit(world: &mut World, now: Timestamp, plan: &mut Plan) {
     let now = super::to_micros(now);
+    world.shared.note_clock(now);
     world.shared.has_more = false;
     plan.event_rows.get_or_insert(plan.rows());
     world.resume_recovered(now, plan);
@@ -142,7 +143,9 @@ impl ActiveRun {
             state: AttemptState::Queued,
             try_number: ti.try_number,
             executor,
-            binding,
+            binding: binding.filter(|_| executor.is_bound_to_node()),
+            claim: None,
+            place: None,
             queued_turn: plan.turn,
             spec_hash: None,
             queued_at: now,

@@ -1,11 +1,11 @@
 //! Reports about attempts, and what they mean for their task instances.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::TimeDelta;
 
 use crate::{
-    attempt::{AttemptOutcome, AttemptState, ExecutorKind, Output},
+    attempt::{AttemptOutcome, AttemptState, Output},
     id::{AttemptId, NodeId, RunKey, TaskNo, Timestamp},
     plan::{Action, Plan},
     retry::retry_delay,
@@ -29,16 +29,25 @@ enum Meaning {
 }
 
 impl World {
+    pub(super) fn attempt_claimed(&mut self, run_key: RunKey, attempt: AttemptId, claim: Arc<str>, plan: &mut Plan) {
+        if let Some((run, task_no)) = self.open_attempt(run_key, attempt) {
+            run.claimed(task_no, claim, plan);
+        } else if !self.is_quarantined(run_key) {
+            // It was left behind by a leader that is gone.
+            plan.acknowledge(run_key, attempt, None);
+        }
+    }
+
     pub(super) fn attempt_started(
         &mut self,
-        run: RunKey,
-        attempt: AttemptId,
+        (run, attempt): (RunKey, AttemptId),
         at: Timestamp,
         pid: Option<u32>,
+        place: Option<Arc<str>>,
         plan: &mut Plan,
     ) {
         let Some((run, task_no)) = self.open_attempt(run, attempt) else { return };
-        run.started(task_no, at, pid, plan);
+        run.started(task_no, at, (pid, place), plan);
     }
 
     pub(super) fn attempt_finished(
@@ -53,17 +62,17 @@ impl World {
             // Its end was committed, but perhaps the executor was never told: it may tidy up. What
             // belongs to a run that could not be read must be told again to who can read it.
             if !self.is_quarantined(run_key) {
-                plan.acknowledge(run_key, attempt, ExecutorKind::Local);
+                plan.acknowledge(run_key, attempt, None);
             }
             return;
         };
         let run = self.runs.get_mut(&run_key).expect("the attempt is open in it");
         if implies_start(&ending.outcome) {
-            run.started(task_no, ending.at, None, plan);
+            run.started(task_no, ending.at, (None, None), plan);
         }
         let open = run.tis[task_no.0 as usize].open.as_ref().expect("found open");
-        if open.is_of(self.shared.config.binding.as_ref()) {
-            plan.acknowledge(run_key, attempt, open.executor);
+        if open.is_in_reach(self.shared.config.binding.as_ref()) {
+            plan.acknowledge(run_key, attempt, Some(open.executor));
         }
         run.close_attempt(task_no, &ending, &mut self.shared, plan);
         run.attempt_over(task_no, &ending, &mut self.shared, now, plan);
@@ -164,8 +173,35 @@ impl World {
 }
 
 impl ActiveRun {
+    /// Something was made outside for the attempt. The first that is told of while the attempt is queued is the one
+    /// that may run; of any other nobody will ever hear that it may.
+    fn claimed(&mut self, task_no: TaskNo, claim: Arc<str>, plan: &mut Plan) {
+        let run = self.key();
+        let open = self.ti(task_no).open.as_mut().expect("the caller found it open");
+        match open.state {
+            AttemptState::Queued => {}
+            AttemptState::Running | AttemptState::Canceling | AttemptState::Closed => return,
+        }
+        let (id, executor) = (open.id, open.executor);
+        match &open.claim {
+            None => {
+                open.claim = Some(Arc::clone(&claim));
+                self.put_attempt(task_no, Some(AttemptState::Queued), None, plan);
+            }
+            Some(known) if *known == claim => {}
+            Some(_) => return,
+        }
+        plan.actions.push(Action::Confirm { run, attempt: id, executor, claim });
+    }
+
     /// The command has started, by this instant at the latest.
-    fn started(&mut self, task_no: TaskNo, at: Timestamp, pid: Option<u32>, plan: &mut Plan) {
+    fn started(
+        &mut self,
+        task_no: TaskNo,
+        at: Timestamp,
+        (pid, place): (Option<u32>, Option<Arc<str>>),
+        plan: &mut Plan,
+    ) {
         let ti = self.ti(task_no);
         let open = ti.open.as_mut().expect("the caller found it open");
         let from = open.state;
@@ -174,6 +210,7 @@ impl ActiveRun {
         }
         open.started_at = Some(at);
         open.pid = pid;
+        open.place = place;
         match from {
             AttemptState::Queued => open.state = AttemptState::Running,
             AttemptState::Canceling => {}
@@ -298,7 +335,7 @@ impl ActiveRun {
                 open.state = AttemptState::Canceling;
                 // Here nobody knows another node's attempt: a claim taken here would prove nothing about it.
                 // Its own scheduler reads that it is to end.
-                if open.is_of(shared.config.binding.as_ref()) {
+                if open.is_in_reach(shared.config.binding.as_ref()) {
                     plan.actions.push(Action::Cancel { run, attempt: open.id, executor: open.executor });
                 } else {
                     plan.actions.push(Action::CancelElsewhere);

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Rebuilds a world. The plan writes nothing; its actions repeat what the last leader may not have
-/// done: launch what is queued for this node and boot, cancel what is canceling.
+/// done: launch or confirm what is queued in reach, cancel what is canceling.
 /// What has fallen due meanwhile is decided by the next [`crate::step`] and [`crate::admit`].
 pub fn recover(rows: RecoveryRows, config: WorldConfig, now: Timestamp) -> (World, Plan) {
     recover_watched(rows, config, now, &mut None)
@@ -244,6 +244,8 @@ impl ActiveRun {
             try_number: row.try_number,
             executor: row.executor,
             binding: row.binding,
+            claim: row.claim,
+            place: row.place,
             queued_turn: row.queued_turn,
             spec_hash: row.spec_hash,
             queued_at: row.queued_at,
@@ -259,10 +261,13 @@ impl ActiveRun {
         let run = self.key();
         let open = self.tis[task_no.0 as usize].open.as_ref().expect("just set");
         match open.state {
-            AttemptState::Queued if open.binding == shared.config.binding => {
-                plan.actions.push(Action::Launch(self.launch_order(task_no)));
+            AttemptState::Queued if !open.executor.is_bound_to_node() || open.binding == shared.config.binding => {
+                plan.actions.push(match open.claim.clone() {
+                    Some(claim) => Action::Confirm { run, attempt: open.id, executor: open.executor, claim },
+                    None => Action::Launch(self.launch_order(task_no)),
+                });
             }
-            AttemptState::Canceling if open.is_of(shared.config.binding.as_ref()) => {
+            AttemptState::Canceling if open.is_in_reach(shared.config.binding.as_ref()) => {
                 plan.actions.push(Action::Cancel { run, attempt: open.id, executor: open.executor });
             }
             // Another node's: its own scheduler tends it. Running ones are watched by their executor.

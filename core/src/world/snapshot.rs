@@ -4,7 +4,10 @@
 //! looked (ready or parked), how much of the queue memory holds, the past results behind
 //! `max_consecutive_failed_runs` (a version that newly asks for them begins to count), and metrics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     attempt::{AttemptState, NodeBinding},
@@ -79,6 +82,8 @@ struct AttemptSnapshot {
     state: AttemptState,
     try_number: TryNumber,
     binding: Option<NodeBinding>,
+    claim: Option<Arc<str>>,
+    place: Option<Arc<str>>,
     queued_turn: Turn,
     spec_hash: Option<[u8; 32]>,
     queued_at: Timestamp,
@@ -177,6 +182,8 @@ impl From<&OpenAttempt> for AttemptSnapshot {
             state: open.state,
             try_number: open.try_number,
             binding: open.binding.clone(),
+            claim: open.claim.clone(),
+            place: open.place.clone(),
             queued_turn: open.queued_turn,
             spec_hash: open.spec_hash,
             queued_at: open.queued_at,

@@ -85,7 +85,9 @@ impl Fixture {
         }
         let attempt = self.attempt_of(subject);
         let outcome = match what {
-            "started" => return Event::AttemptStarted { run: run_key(), attempt, at: self.now, pid: Some(7) },
+            "started" => {
+                return Event::AttemptStarted { run: run_key(), attempt, at: self.now, pid: Some(7), place: None };
+            }
             "succeeded" => AttemptOutcome::Exited { code: 0 },
             "failed" => AttemptOutcome::Exited { code: 1 },
             "skipped" => AttemptOutcome::Exited { code: 99 },
@@ -207,6 +209,8 @@ pub fn rows_of(dag: &Arc<Dag>, states: &[TaskState]) -> RecoveryRows {
                 state: if state == TaskState::Queued { AttemptState::Queued } else { AttemptState::Running },
                 executor: ExecutorKind::Local,
                 binding: None,
+                claim: None,
+                place: None,
                 queued_turn: Turn(0),
                 spec_hash: Some([0; 32]),
                 queued_at: now(),

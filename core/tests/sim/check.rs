@@ -9,6 +9,7 @@ use gridflow_core::{
 
 use crate::{
     Mutation,
+    cluster::Cluster,
     db::{Db, Inbox},
     host::Host,
     shell::TurnContext,
@@ -42,7 +43,7 @@ impl Before {
 pub fn turn(cx: &TurnContext<'_>, before: &Before, writes: &Writes) -> Result<(), String> {
     limits(cx.db, cx.config, writes)?;
     starts(cx.db, before, writes, cx.now)?;
-    processes(cx.db, cx.hosts)?;
+    processes(cx.db, cx.hosts, cx.cluster)?;
     for row in &writes.task_instances {
         let open = row.attempt.and_then(|attempt| cx.db.attempts.get(&attempt)).map(|attempt| attempt.to);
         if row.to.is_finished() && matches!(open, Some(AttemptState::Queued | AttemptState::Running)) {
@@ -62,9 +63,9 @@ pub fn turn(cx: &TurnContext<'_>, before: &Before, writes: &Writes) -> Result<()
 
 /// Every living process belongs to an attempt that the database holds open, and no two of them to one
 /// task instance, on whatever nodes.
-pub fn processes(db: &Db, hosts: &[Host]) -> Result<(), String> {
+pub fn processes(db: &Db, hosts: &[Host], cluster: &Cluster) -> Result<(), String> {
     let mut living = BTreeMap::new();
-    for attempt in hosts.iter().flat_map(Host::living) {
+    for attempt in hosts.iter().flat_map(Host::living).chain(cluster.living()) {
         let Some(row) = db.attempts.get(&attempt).filter(|row| row.to != AttemptState::Closed) else {
             return Err(format!("ONE-LAUNCH: {attempt} is closed, its command lives"));
         };
@@ -230,7 +231,7 @@ pub fn memory(world: &World, cx: &TurnContext<'_>) -> Result<(), String> {
 }
 
 /// At the end, when faults have stopped: everything has ended, and ended right.
-pub fn end(db: &Db, hosts: &[Host], config: &WorldConfig) -> Result<(), String> {
+pub fn end(db: &Db, hosts: &[Host], cluster: &Cluster, config: &WorldConfig) -> Result<(), String> {
     if !db.inbox.is_empty() || db.commands.values().any(Option::is_none) {
         return Err("NO-LOSS: a command or a run was never taken".to_owned());
     }
@@ -247,7 +248,8 @@ pub fn end(db: &Db, hosts: &[Host], config: &WorldConfig) -> Result<(), String> 
         }
     }
     for attempt in db.attempts.keys() {
-        let starts: u32 = hosts.iter().filter_map(|host| host.starts.get(attempt)).sum();
+        let starts = hosts.iter().map(|host| &host.starts).chain([&cluster.starts]);
+        let starts: u32 = starts.filter_map(|starts| starts.get(attempt)).sum();
         if 1 < starts {
             return Err(format!("ONE-LAUNCH: {attempt} started {starts} times"));
         }

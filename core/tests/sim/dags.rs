@@ -46,6 +46,7 @@ fn random_task(dag: usize, no: usize, rng: &mut Rng) -> Task {
     let kind = match rng.below(100) {
         0..15 => TaskKind::Empty,
         15..27 if dag + 1 < DAGS => TaskKind::TriggerDag { wait_for_completion: rng.percent(60) },
+        27..47 => TaskKind::Attempt(*rng.pick(&[ExecutorKind::Kubernetes, ExecutorKind::Spark])),
         _ => TaskKind::Attempt(ExecutorKind::Local),
     };
     let density = rng.between(0, 60);

@@ -375,6 +375,8 @@ fn attempt_row(attempt: &AttemptWrite) -> AttemptRow {
         state: attempt.to,
         executor: attempt.executor,
         binding: attempt.binding.clone(),
+        claim: attempt.claim.clone(),
+        place: attempt.place.clone(),
         queued_turn: attempt.queued_turn,
         spec_hash: attempt.spec_hash,
         queued_at: attempt.queued_at,

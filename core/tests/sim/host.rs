@@ -251,7 +251,13 @@ impl Host {
             if let Some(at) = claim.started_at
                 && rng.percent(share)
             {
-                reports.push(Event::AttemptStarted { run: claim.run, attempt: *attempt, at, pid: Some(7) });
+                reports.push(Event::AttemptStarted {
+                    run: claim.run,
+                    attempt: *attempt,
+                    at,
+                    pid: Some(7),
+                    place: None,
+                });
             }
             let seems_gone = self.mutation == Mutation::ReportsTooEarly && claim.lives_until.is_some();
             let ended = if seems_gone { claim.lives_until.as_ref() } else { claim.ended.as_ref() };
@@ -288,7 +294,7 @@ fn is_of(node: u128, row: &AttemptWrite) -> bool {
     row.binding.as_ref().is_some_and(|binding| binding.node.0.as_u128() == node)
 }
 
-fn random_outcome(rng: &mut Rng) -> AttemptOutcome {
+pub fn random_outcome(rng: &mut Rng) -> AttemptOutcome {
     match rng.below(100) {
         0..62 => AttemptOutcome::Exited { code: 0 },
         62..80 => AttemptOutcome::Exited { code: 1 },

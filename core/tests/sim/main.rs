@@ -7,6 +7,7 @@
 //! `GRIDFLOW_SIM_SEEDS=20000` runs so many histories, `GRIDFLOW_SIM_SEED=17` one of them, with its story.
 
 mod check;
+mod cluster;
 mod dags;
 mod db;
 mod host;
@@ -62,9 +63,13 @@ pub enum Mutation {
     ExplainsWrongly,
     /// A cancel for another node's attempt is carried out on this one.
     CancelsAnywhere,
+    /// Pods run as soon as they are made.
+    PodsWithoutGate,
+    /// A confirmation goes to whatever pod bears the attempt's name.
+    ConfirmsByName,
 }
 
-const MUTATIONS: [Mutation; 17] = [
+const MUTATIONS: [Mutation; 19] = [
     Mutation::NoFence,
     Mutation::LosesRow,
     Mutation::NoClaims,
@@ -82,6 +87,8 @@ const MUTATIONS: [Mutation; 17] = [
     Mutation::IgnoresLostAnswer,
     Mutation::ExplainsWrongly,
     Mutation::CancelsAnywhere,
+    Mutation::PodsWithoutGate,
+    Mutation::ConfirmsByName,
 ];
 
 /// Histories in every run of the tests. The long form has millions:
@@ -92,7 +99,7 @@ const SEEDS: u64 = 20_000;
 const TOLD: u64 = 500;
 
 /// What the histories together must have seen, or they prove less than they seem to.
-const MUST_BE_SEEN: [&str; 30] = [
+const MUST_BE_SEEN: [&str; 34] = [
     "takes over",
     "is killed with 0 actions",
     "is killed with 1 actions",
@@ -108,6 +115,10 @@ const MUST_BE_SEEN: [&str; 30] = [
     "a launch comes after its cancel",
     "a launch comes again",
     " tends node 1",
+    "a pod is there already",
+    "another pod takes the name",
+    "a pod is made too late",
+    "a confirmation finds no pod",
     "crash BeforeCommit",
     "crash AfterCommit",
     "crash AnswerLost",

@@ -4,6 +4,7 @@ use gridflow_core::{RunState, Timestamp, WorldConfig};
 
 use crate::{
     Mutation, check,
+    cluster::Cluster,
     dags::{DAGS, POOLS, dag_id, without_schedule},
     db::Db,
     host::Host,
@@ -18,6 +19,7 @@ pub struct Scenario {
     db: Db,
     /// One for each node.
     hosts: Vec<Host>,
+    cluster: Cluster,
     processes: Vec<Process>,
     /// The node of each process.
     node_of: Vec<usize>,
@@ -65,6 +67,7 @@ impl Scenario {
         Self {
             db,
             hosts: (0..nodes).map(|node| Host::new(node, mutation)).collect(),
+            cluster: Cluster::new(mutation),
             processes: node_of.iter().map(|_| Process::StandsBy).collect(),
             skews: vec![0; node_of.len()],
             node_of,
@@ -89,7 +92,8 @@ impl Scenario {
         let process = self.rng.below(self.processes.len() as u64) as usize;
         match self.rng.below(100) {
             0..38 => self.turn(process, true),
-            38..52 => self.deliver(self.node_of[process]),
+            38..48 => self.deliver(self.node_of[process]),
+            48..52 => self.deliver_to_cluster(),
             52..64 => self.act(process),
             64..76 => {
                 let seconds = self.rng.between(0, 120);
@@ -147,6 +151,11 @@ impl Scenario {
                 self.skews[process] = skew;
                 state
             }
+            (state, 9) => {
+                self.note(|| "somebody interferes with a pod".to_owned());
+                self.cluster.interfere(self.now, &mut self.rng);
+                state
+            }
             (Process::Down, _) => {
                 self.note(|| format!("process {process} starts"));
                 Process::StandsBy
@@ -161,6 +170,7 @@ impl Scenario {
         let rng = &mut self.rng;
         let host = &mut self.hosts[self.node_of[process]];
         host.mail.retain(|(sender, _)| *sender != process || rng.percent(50));
+        self.cluster.mail.retain(|(sender, _)| *sender != process || rng.percent(50));
     }
 
     fn turn(&mut self, process: usize, is_stormy: bool) -> Result<(), String> {
@@ -197,6 +207,7 @@ impl Scenario {
         let mut cx = TurnContext {
             db: &mut self.db,
             hosts: &mut self.hosts,
+            cluster: &mut self.cluster,
             node: self.node_of[process],
             rng: &mut self.rng,
             config: &self.config,
@@ -236,7 +247,7 @@ impl Scenario {
             if leader.epoch < self.db.epoch && !leader.todo.is_empty() {
                 self.story.note(|| format!("process {process} acts for a past epoch"));
             }
-            leader.act(process, &self.db, &mut self.hosts[self.node_of[process]]);
+            leader.act(process, &self.db, &mut self.hosts[self.node_of[process]], &mut self.cluster);
         }
         Ok(())
     }
@@ -248,7 +259,16 @@ impl Scenario {
         }
         let index = self.rng.below(host.mail.len() as u64) as usize;
         host.deliver(index, self.now, &self.db, &mut self.rng, &mut self.story)?;
-        check::processes(&self.db, &self.hosts)
+        check::processes(&self.db, &self.hosts, &self.cluster)
+    }
+
+    fn deliver_to_cluster(&mut self) -> Result<(), String> {
+        if self.cluster.mail.is_empty() {
+            return Ok(());
+        }
+        let index = self.rng.below(self.cluster.mail.len() as u64) as usize;
+        self.cluster.deliver(index, self.now, &self.db, &mut self.rng, &mut self.story)?;
+        check::processes(&self.db, &self.hosts, &self.cluster)
     }
 
     fn next_instant(&self) -> Option<Timestamp> {
@@ -256,13 +276,15 @@ impl Scenario {
             Process::Leads(leader) => leader.world.next_deadline(),
             Process::Down | Process::StandsBy | Process::Frozen(_) => None,
         });
-        deadlines.chain(self.hosts.iter().filter_map(Host::next_end)).min()
+        let hosts = self.hosts.iter().filter_map(Host::next_end);
+        deadlines.chain(hosts).chain(self.cluster.next_end()).min()
     }
 
     fn pass_time(&mut self, to: Option<Timestamp>) -> Result<(), String> {
         if let Some(to) = to {
             self.now = self.now.max(to);
             self.hosts.iter_mut().for_each(|host| host.pass_time(self.now));
+            self.cluster.pass_time(self.now);
         }
         Ok(())
     }
@@ -298,9 +320,12 @@ impl Scenario {
                     self.deliver(node)?;
                 }
             }
+            while !self.cluster.mail.is_empty() {
+                self.deliver_to_cluster()?;
+            }
             self.pass_time(Some(self.now))?;
             if self.is_over() {
-                return check::end(&self.db, &self.hosts, &self.config);
+                return check::end(&self.db, &self.hosts, &self.cluster, &self.config);
             }
             let has_more = matches!(&self.processes[0], Process::Leads(leader) if leader.world.has_more());
             if !has_more {

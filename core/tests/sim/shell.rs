@@ -9,6 +9,7 @@ use gridflow_core::{
 
 use crate::{
     Mutation, check,
+    cluster::{self, Cluster},
     db::{CommitError, Db},
     host::{Host, Message},
     rng::Rng,
@@ -49,6 +50,7 @@ pub enum Crash {
 pub struct TurnContext<'a> {
     pub db: &'a mut Db,
     pub hosts: &'a mut [Host],
+    pub cluster: &'a mut Cluster,
     /// Where this process runs.
     pub node: usize,
     pub rng: &'a mut Rng,
@@ -143,7 +145,7 @@ impl Leader {
                 }),
             );
             while !self.todo.is_empty() {
-                self.act(usize::MAX, cx.db, &mut cx.hosts[cx.node]);
+                self.act(usize::MAX, cx.db, &mut cx.hosts[cx.node], cx.cluster);
             }
         }
         let committed = match cx.db.commit(self.epoch, Turn(self.turn + 1), &sealed, consumed, cx.mutation) {
@@ -200,6 +202,7 @@ impl Leader {
             }
         }
         events.extend(cx.hosts[cx.node].reports(cx.share, cx.rng));
+        events.extend(cx.cluster.reports(cx.share, cx.rng));
         events.extend(requests(cx));
         if self.world.next_deadline().is_some_and(|at| at <= core_now(cx)) {
             events.push(Event::TimersDue);
@@ -235,9 +238,22 @@ impl Leader {
     }
 
     /// Does one of the committed actions.
-    pub fn act(&mut self, process: usize, db: &Db, host: &mut Host) {
+    pub fn act(&mut self, process: usize, db: &Db, host: &mut Host, cluster: &mut Cluster) {
+        let is_pod = |attempt| cluster::is_here(db.attempts.get(&attempt));
         match self.todo.pop_front() {
             None | Some(Action::RunEnded { .. } | Action::CancelElsewhere) => {}
+            Some(Action::Launch(order)) if !order.executor.is_bound_to_node() => {
+                cluster.mail.push((process, cluster::Message::Create(order.key.run, order.attempt)));
+            }
+            Some(Action::Confirm { run, attempt, claim, .. }) => {
+                cluster.mail.push((process, cluster::Message::Confirm(run, attempt, claim)));
+            }
+            Some(Action::Cancel { run, attempt, executor }) if !executor.is_bound_to_node() => {
+                cluster.mail.push((process, cluster::Message::Cancel(run, attempt)));
+            }
+            Some(Action::Acknowledge { attempt, .. }) if is_pod(attempt) => {
+                cluster.mail.push((process, cluster::Message::Acknowledge(attempt)));
+            }
             Some(Action::Launch(order)) => {
                 host.mail.push((process, Message::Launch(order.key.run, order.attempt)));
             }

@@ -202,8 +202,8 @@ impl<F: FnMut(&Change)> Engine<F> {
             match action {
                 Action::Launch(order) => launches.extend(self.prepared.remove(&order.attempt)),
                 Action::Cancel { run, attempt, .. } => cancels.push((run, attempt)),
-                // There is one node.
-                Action::CancelElsewhere => {}
+                // There is one node, and its commands need no confirmation.
+                Action::CancelElsewhere | Action::Confirm { .. } => {}
                 Action::Acknowledge { attempt, .. } => {
                     self.open.remove(&attempt);
                     ended.push(attempt);
@@ -240,7 +240,9 @@ impl<F: FnMut(&Change)> Engine<F> {
 fn event_of(report: Report) -> Option<Event> {
     match report {
         Report::Synced { .. } => None,
-        Report::Started { attempt, run, pid, at } => Some(Event::AttemptStarted { run, attempt, at, pid: Some(pid) }),
+        Report::Started { attempt, run, pid, at } => {
+            Some(Event::AttemptStarted { run, attempt, at, pid: Some(pid), place: None })
+        }
         Report::Finished { attempt, run, at, outcome, usage, output } => {
             Some(Event::AttemptFinished { run, attempt, at, outcome, usage, output })
         }

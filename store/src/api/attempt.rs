@@ -88,10 +88,9 @@ pub async fn of_try(
     Ok(query.fetch_optional(conn).await?)
 }
 
-/// Commands that run now, on all nodes.
-pub async fn running_count(conn: &mut PgConnection) -> Result<i64, Error> {
-    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM attempt WHERE is_open AND state <> 'queued'"#)
-        .fetch_one(conn)
-        .await?;
+/// Attempts under way, on all nodes. One that is still queued may have started without anybody having been told.
+pub async fn open_count(conn: &mut PgConnection) -> Result<i64, Error> {
+    let count =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM attempt WHERE is_open"#).fetch_one(conn).await?;
     Ok(count)
 }

@@ -81,8 +81,8 @@ async fn task_instance_rows(conn: &mut PgConnection, keys: &[Uuid]) -> Result<Ve
 async fn attempt_rows(conn: &mut PgConnection, keys: &[Uuid]) -> Result<Vec<OpenAttemptRow>, Error> {
     let rows = sqlx::query_as!(
         OpenAttemptRow,
-        "SELECT dag_run_id, attempt_id, task_no, map_index, try_number, state, executor, node_id, boot, queued_turn, spec_hash,
-            queued_at, started_at, pid
+        "SELECT dag_run_id, attempt_id, task_no, map_index, try_number, state, executor, node_id, boot, claim, place,
+            queued_turn, spec_hash, queued_at, started_at, pid
          FROM attempt
          WHERE is_open AND dag_run_id = ANY($1)
          ORDER BY dag_run_id, attempt_id",
@@ -193,6 +193,8 @@ struct OpenAttemptRow {
     executor: String,
     node_id: Option<Uuid>,
     boot: Option<String>,
+    claim: Option<String>,
+    place: Option<String>,
     queued_turn: i64,
     spec_hash: Option<Vec<u8>>,
     queued_at: Timestamp,
@@ -216,6 +218,8 @@ impl OpenAttemptRow {
             state: at.attempt_state(&self.state)?,
             executor: at.executor(&self.executor)?,
             binding: binding.map(|(node, boot)| NodeBinding { node: NodeId(node), boot: Arc::from(boot) }),
+            claim: self.claim.map(Arc::from),
+            place: self.place.map(Arc::from),
             queued_turn: Turn(self.queued_turn),
             spec_hash,
             queued_at: self.queued_at,

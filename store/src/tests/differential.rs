@@ -80,6 +80,8 @@ impl Model {
             state: write.to,
             executor: write.executor,
             binding: write.binding.clone(),
+            claim: write.claim.clone(),
+            place: write.place.clone(),
             queued_turn: write.queued_turn,
             spec_hash: write.spec_hash,
             queued_at: write.queued_at,
@@ -192,6 +194,8 @@ fn random_attempts(dice: &mut Dice, model: &Model, writes: &mut Writes, run: Run
             map_index: MapIndex(dice.roll(5) as i32 - 1),
             try_number: TryNumber(dice.roll(5) as u32),
             executor: ExecutorKind::Local,
+            claim: None,
+            place: None,
             queued_turn: Turn(dice.roll(1 << 40) as i64),
             queued_at: dice.instant(),
             ..attempt_write(0, 0, None, AttemptState::Queued)

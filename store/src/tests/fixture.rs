@@ -184,6 +184,8 @@ pub fn attempt_write(run: u64, attempt: u64, from: Option<AttemptState>, to: Att
         try_number: TryNumber(1),
         executor: ExecutorKind::Local,
         binding: Some(NodeBinding { node: NodeId(uuid(1)), boot: "boot-1".into() }),
+        claim: None,
+        place: None,
         queued_turn: Turn(1),
         spec_hash: Some([7; 32]),
         queued_at: now(),
