@@ -3,12 +3,15 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono_tz::Tz;
-use gridflow_core::{Dag, DagId, DagParts, PoolName, Task, TaskId, TaskKind, TaskNo, Timetable, WeightRule};
+use gridflow_core::{
+    Dag, DagId, DagParts, ExecutorKind, PoolName, Task, TaskId, TaskKind, TaskNo, Timetable, WeightRule,
+};
 
 use crate::{
     check::FlatTask,
-    compiled::{CompiledDag, Parts, TaskGroup, TaskSettings},
+    compiled::{CompiledDag, Parts, TaskGroup, TaskSettings, TaskTemplates},
     dag::DagKeys,
+    operator::Operator,
     read::{Cx, OneOrMany},
 };
 
@@ -38,10 +41,7 @@ pub fn assemble(checked: Checked, cx: &mut Cx<'_>) -> Option<CompiledDag> {
     })
     .expect("the checks found no cycle, and edges are numbers of tasks");
     let settings = tasks.iter().map(settings).collect();
-    let (operators, uses) = tasks
-        .into_iter()
-        .filter_map(|task| Some((task.operator?, (task.templates, task.settings.env.unwrap_or_default()))))
-        .unzip();
+    let (operators, uses) = tasks.into_iter().filter_map(rendering).unzip();
     Some(CompiledDag::new(Parts {
         dag: Arc::new(dag),
         operators,
@@ -62,7 +62,11 @@ pub fn assemble(checked: Checked, cx: &mut Cx<'_>) -> Option<CompiledDag> {
 
 fn core_task(task: &FlatTask, zone: Tz) -> Option<Task> {
     let settings = &task.settings;
-    let kind = task.operator.as_ref()?.kind();
+    let kind = match (task.operator.as_ref()?.kind(), &settings.executor) {
+        // Where a process runs is the task's choice; what is no process has none.
+        (TaskKind::Attempt(ExecutorKind::Local), Some(executor)) => TaskKind::Attempt(executor.value.0),
+        (kind, _) => kind,
+    };
     Some(Task {
         id: TaskId::parse(&task.id).ok()?,
         kind,
@@ -87,6 +91,13 @@ fn core_task(task: &FlatTask, zone: Tz) -> Option<Task> {
             (TaskKind::Empty | TaskKind::TriggerDag { .. }, _) => Vec::new(),
         },
     })
+}
+
+fn rendering(task: FlatTask) -> Option<(Operator, TaskTemplates)> {
+    let levels = task.settings.kubernetes.map_or_else(Vec::new, |kubernetes| kubernetes.0);
+    let inherited = levels.len() - usize::from(task.own.has_kubernetes);
+    let env = task.settings.env.unwrap_or_default();
+    Some((task.operator?, TaskTemplates { own: task.templates, env, levels, inherited }))
 }
 
 fn settings(task: &FlatTask) -> TaskSettings {

@@ -409,6 +409,36 @@ codes! {
         bad: "params: {which: a, a: 1}\ntasks:\n  hello: {exec: [echo, \"{{ params[params.which] }}\"]}",
         good: "params: {a: 1}\ntasks:\n  hello: {exec: [echo, \"{{ params.a }}\"]}"
     }
+    ExecutorNotPossible "GF0601" "a task has no choice of its executor" {
+        what: "`executor:` and `kubernetes:` are for tasks that run a process. `empty` and `trigger_dag` start none, `pod` is a pod and `spark` a SparkApplication whatever is said.",
+        fix: "Remove the key from the task.",
+        bad: "tasks:\n  start: {empty: {}, executor: kubernetes}",
+        good: "tasks:\n  hello: {bash: echo hello, executor: kubernetes}"
+    }
+    NotOnKubernetes "GF0602" "settings of a pod for a task that runs in none" {
+        what: "The task has `kubernetes:`, and its executor is the local one, so nothing comes of it.",
+        fix: "Add `executor: kubernetes` to the task or to the DAG, or remove `kubernetes:`.",
+        bad: "tasks:\n  hello: {bash: echo hello, kubernetes: {image: python:3.12}}",
+        good: "executor: kubernetes\ntasks:\n  hello: {bash: echo hello, kubernetes: {image: python:3.12}}"
+    }
+    BadQuantity "GF0603" "a quantity of Kubernetes cannot be read" {
+        what: "An amount of CPU is a number or thousandths of it (`2`, `500m`); one of memory is bytes with a unit, `512Mi` (binary) or `500M` (decimal). Units are written exactly so: `1gb` and `1GB` are none, and `500m` of memory is half a byte.",
+        fix: "Write the quantity in one of these forms; the message proposes one.",
+        bad: "tasks:\n  hello: {bash: echo hello, executor: kubernetes, kubernetes: {resources: {cpu: 1, memory: 1GB}}}",
+        good: "tasks:\n  hello: {bash: echo hello, executor: kubernetes, kubernetes: {resources: {cpu: 1, memory: 1Gi}}}"
+    }
+    BadManifest "GF0604" "an object of Kubernetes is not what Kubernetes takes" {
+        what: "A part of a manifest has the wrong form: a container without a name, a text where Kubernetes takes a list, a key in another spelling. Keys that are not known here go through as they are.",
+        fix: "Correct it; the message shows how Kubernetes writes it.",
+        bad: "tasks:\n  hello: {pod: {image: busybox, command: echo hello}}",
+        good: "tasks:\n  hello: {pod: {image: busybox, command: [echo, hello]}}"
+    }
+    StartsAgain "GF0605" "something other than Gridflow would start the work again" {
+        what: "A pod or Spark application that is started again by Kubernetes or by the Spark operator hides its failure, and may run twice. Here each try is an attempt of its own, with its log and its end.",
+        fix: "Remove the key, and give the task `retries:` and `retry_delay:`.",
+        bad: "tasks:\n  hello: {pod: {image: busybox, spec: {restartPolicy: OnFailure}}}",
+        good: "tasks:\n  hello: {pod: {image: busybox}, retries: 3}"
+    }
     MissingFile "GF0801" "a file does not exist" {
         what: "The DAG refers to a file that is not there.",
         fix: "Correct the path; it is relative to the DAG file.",

@@ -12,6 +12,7 @@ use crate::{
     compiled::{CompiledDag, TaskGroup},
     dag::{DagKeys, Group, Params, TaskDefaults, Triggers},
     diagnostic::Diagnostic,
+    kubernetes::Kubernetes,
     limit::{DIAGNOSTICS_MAX, YAML_BYTES_MAX},
     read::{Cx, Fields, Spec},
     source::{Source, Span},
@@ -106,6 +107,7 @@ fn lower(path: &str, root: &Node, cx: &mut Cx<'_>) -> Option<CompiledDag> {
     let (tasks, groups, order) = graph(&keys, map, cx);
     for task in &tasks {
         check_settings(task, &keys, cx);
+        check::check_place(task, cx);
     }
     check_references(&keys, map, &tasks, order.as_deref(), cx);
     if cx.diagnostics.iter().any(Diagnostic::is_error) {
@@ -120,7 +122,12 @@ type Graph = (Vec<FlatTask>, Vec<TaskGroup>, Option<Vec<usize>>);
 fn graph(keys: &DagKeys, map: &yaml::Map, cx: &mut Cx<'_>) -> Graph {
     let is_broken = map.get("tasks").is_some_and(|entry| entry.value.map().is_none() && !entry.value.is_null())
         || cx.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::KeyNotText);
-    let of_dag = TaskDefaults { env: keys.env.clone(), ..TaskDefaults::none() };
+    let of_dag = TaskDefaults {
+        env: keys.env.clone(),
+        executor: keys.executor.clone(),
+        kubernetes: keys.kubernetes.clone(),
+        ..TaskDefaults::none()
+    };
     let defaults = keys.defaults.as_ref().map_or_else(|| of_dag.clone(), |defaults| defaults.over(&of_dag));
     let groups = keys.groups.clone().unwrap_or_default();
     let (mut tasks, groups) = check::flatten(keys.tasks.0.clone(), groups.0, &defaults, cx);
@@ -150,6 +157,8 @@ fn check_references(keys: &DagKeys, map: &yaml::Map, tasks: &[FlatTask], order: 
     };
     let of_defaults = keys.defaults.iter().filter_map(|defaults| defaults.env.as_ref());
     let mut of_dag: Vec<_> = keys.env.iter().chain(of_defaults).flat_map(|env| env.0.values().cloned()).collect();
+    let kubernetes = keys.defaults.iter().filter_map(|defaults| defaults.kubernetes.as_ref()).chain(&keys.kubernetes);
+    of_dag.extend(kubernetes.flat_map(Kubernetes::templates).cloned());
     of_dag.extend(keys.groups.iter().flat_map(|groups| &groups.0).flat_map(Group::all_templates));
     check::check_templates(&known, &of_dag, cx);
     check::check_trigger_templates(&triggers.others, &triggers.templates(), cx);

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     dag::{Env, EventDecision, ParamError, Params, TriggerError, TriggerSpec},
     diagnostic::Diagnostic,
+    kubernetes::{Image, Level, PodLayers, is_wrapped, pod_layers},
     operator::{Launch, Operator, Rendered},
     template::{Context, RenderError, Renderer, Scope, Template},
 };
@@ -62,8 +63,18 @@ pub struct TaskGroup {
     pub doc_md: Option<String>,
 }
 
-/// The templates written in a task, and its whole environment.
-pub(crate) type TaskTemplates = (Vec<Template>, Env);
+/// What rendering a task needs besides its operator.
+#[derive(Debug)]
+pub(crate) struct TaskTemplates {
+    /// The templates written in the task.
+    pub own: Vec<Template>,
+    /// Its whole environment.
+    pub env: Env,
+    /// `kubernetes:` of every level, outer ones first.
+    pub levels: Vec<Arc<Level>>,
+    /// How many of the levels are not the task's own.
+    pub inherited: usize,
+}
 
 /// What a [`CompiledDag`] is made from.
 pub(crate) struct Parts {
@@ -137,15 +148,50 @@ impl CompiledDag {
     /// If the number is not of this DAG: numbers come only from its `dag`.
     pub fn render(&self, task_no: TaskNo, context: &Context<'_>) -> Result<Rendered, RenderError> {
         let at = task_no.0 as usize;
+        let TaskTemplates { own, env, levels, .. } = &self.templates[at];
+        let renderer = self.renderer(task_no, context, own.iter().chain(env.0.values()))?;
+        let env = env.0.iter().map(|(name, value)| Ok((name.clone(), renderer.text(value)?)));
+        let env = env.collect::<Result<Vec<_>, RenderError>>()?;
+        let zone = self.dag.timetable().timezone;
+        self.operators[at].render(&Launch { renderer: &renderer, files: &self.files, env, levels, zone })
+    }
+
+    /// The pod of one attempt of a task whose executor is Kubernetes.
+    ///
+    /// # Panics
+    /// If the number is not of this DAG: numbers come only from its `dag`.
+    pub fn render_pod(&self, task_no: TaskNo, context: &Context<'_>) -> Result<PodLayers, RenderError> {
+        let at = task_no.0 as usize;
+        let TaskTemplates { own, levels, inherited, .. } = &self.templates[at];
+        let operator = &self.operators[at];
+        let of_levels = levels.iter().flat_map(|level| &level.templates);
+        let renderer = self.renderer(task_no, context, own.iter().chain(of_levels))?;
+        let outer = if operator.runs_in_own_image() { Image::LeftOut } else { Image::Taken };
+        let image = |at: usize| if at < *inherited { outer } else { Image::Taken };
+        let levels = levels.iter().enumerate().map(|(at, level)| (level.as_ref(), image(at)));
+        let of_operator = operator.pod().map(|level| (level, Image::Taken));
+        let levels: Vec<_> = levels.chain(of_operator).collect();
+        let layers = pod_layers(&levels, &renderer)?;
+        // A process brings its command along; a pod may leave it to the image.
+        let is_wrapped = operator.pod().is_none() || is_wrapped(&layers.layers);
+        Ok(PodLayers { is_wrapped, ..layers })
+    }
+
+    /// What renders some templates of a task.
+    fn renderer<'t>(
+        &self,
+        task_no: TaskNo,
+        context: &Context<'_>,
+        templates: impl Iterator<Item = &'t Template>,
+    ) -> Result<Renderer, RenderError> {
         let task = self.dag.task(task_no);
-        let (templates, env) = &self.templates[at];
         let task_view = json!({
             "task_id": task.id.as_str(),
             "owner": self.owner,
             "retries": task.retries,
             "pool": task.pool.as_str(),
             "trigger_rule": task.trigger_rule.as_str(),
-            "doc_md": self.settings[at].doc_md,
+            "doc_md": self.settings[task_no.0 as usize].doc_md,
         });
         let scope = Scope {
             zone: self.dag.timetable().timezone,
@@ -154,14 +200,7 @@ impl CompiledDag {
             dag_id: self.dag.id().as_str(),
             task_id: task.id.as_str(),
         };
-        let uses = templates.iter().chain(env.0.values()).flat_map(|template| &template.uses);
-        let renderer = Renderer::new(context, &scope, uses)?;
-        let env = env
-            .0
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), renderer.text(value)?)))
-            .collect::<Result<Vec<_>, RenderError>>()?;
-        self.operators[at].render(&Launch { renderer: &renderer, files: &self.files, env, zone: scope.zone })
+        Renderer::new(context, &scope, templates.flat_map(|template| &template.uses))
     }
 
     /// The params of a run: what it was given over the defaults, all checked.

@@ -18,6 +18,7 @@ mod compiled;
 mod dag;
 mod diagnostic;
 mod files;
+mod kubernetes;
 mod limit;
 mod operator;
 mod read;
@@ -39,6 +40,7 @@ pub use dag::{
 };
 pub use diagnostic::{Diagnostic, Excerpt, Severity, render_json, render_text};
 pub use files::{FileError, Files, NoFiles};
+pub use kubernetes::{POD_WORK_DIR, PodLayers, TASK_CONTAINER};
 pub use limit::{FILE_BYTES_MAX, YAML_BYTES_MAX};
 pub use operator::{Operator, Rendered, TriggerDagRun};
 pub use schema::{json_schema, reference_markdown};

@@ -76,6 +76,10 @@ pub fn reference_markdown() -> String {
         section(&mut out, 2, name, &doc, &fields);
     }
     section(&mut out, 2, TaskDefaults::NAME, TaskDefaults::doc(), &defaults);
+    for name in ["kubernetes", "kubernetes.source"] {
+        let (doc, fields) = known(name);
+        section(&mut out, if name.contains('.') { 3 } else { 2 }, name, &doc, &fields);
+    }
     out.push_str("\n## Operators\n\nA task has exactly one of these keys.\n");
     for Description { key, summary, shape, outputs } in operators {
         out.push_str(&format!("\n### {key}\n\n{summary}\n\nValue: {}.\n", paragraph(&shape.phrase)));

@@ -5,7 +5,9 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use gridflow_core::{AttemptId, LaunchOrder, MapIndex, Task, TaskNo, Timestamp, TryNumber, Turn};
+use gridflow_core::{
+    AttemptId, ExecutorKind, LaunchOrder, MapIndex, Task, TaskKind, TaskNo, Timestamp, TryNumber, Turn,
+};
 use gridflow_dag_spec::{CompiledDag, Context, Rendered, RunContext, TaskInstanceContext, TriggerDagRun};
 use gridflow_executor::local::Launch;
 use serde_json::{Map, Value, json};
@@ -48,13 +50,16 @@ pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Laun
     let Ground { compiled, facts, .. } = ground;
     let task = compiled.dag.task(which.task_no);
     let settings = &compiled.settings[which.task_no.0 as usize];
+    if let TaskKind::Attempt(ExecutorKind::Kubernetes | ExecutorKind::Spark) = task.kind {
+        return Err(format!("the task `{}` needs a Kubernetes cluster, and none is connected", task.id));
+    }
     let (argv, env, files) = match render(ground, which)? {
         Rendered::Command { argv, env, files } => (argv, env, files),
         Rendered::Operator { name, spec, env } => {
             let (argv, files) = operator(ground.program, name, &spec);
             (argv, env, files)
         }
-        Rendered::TriggerDag(_) | Rendered::Empty => {
+        Rendered::Pod { .. } | Rendered::TriggerDag(_) | Rendered::Empty => {
             return Err(format!("the task `{}` has nothing to launch", task.id));
         }
     };
@@ -87,7 +92,7 @@ pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Laun
 pub(crate) fn trigger_dag(ground: &Ground<'_>, which: Try) -> Result<TriggerDagRun, String> {
     match render(ground, which)? {
         Rendered::TriggerDag(run) => Ok(run),
-        Rendered::Command { .. } | Rendered::Operator { .. } | Rendered::Empty => {
+        Rendered::Command { .. } | Rendered::Operator { .. } | Rendered::Pod { .. } | Rendered::Empty => {
             Err("the task is no `trigger_dag`".to_owned())
         }
     }

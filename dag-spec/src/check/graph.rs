@@ -25,6 +25,8 @@ pub struct FlatTask {
     pub group: Option<String>,
     pub keys: TaskKeys,
     pub settings: TaskDefaults,
+    /// What the task itself says of where it runs.
+    pub own: OwnPlace,
     pub operator: Option<Operator>,
     /// Templates written in the task itself.
     pub templates: Vec<Template>,
@@ -32,6 +34,14 @@ pub struct FlatTask {
     pub upstream: Vec<(usize, Span)>,
     /// Whether some of `needs` could not be understood; conclusions from its absence would be noise.
     pub has_broken_needs: bool,
+}
+
+/// What a task itself says of where it runs, with the places that say it.
+#[derive(Debug, Default)]
+pub struct OwnPlace {
+    pub executor: Option<Span>,
+    pub has_kubernetes: bool,
+    pub has_run_as: bool,
 }
 
 impl FlatTask {
@@ -110,6 +120,11 @@ fn add(
             id,
             span: task.id.span,
             group: group.map(str::to_owned),
+            own: OwnPlace {
+                executor: task.own.executor.as_ref().map(|executor| executor.span),
+                has_kubernetes: task.own.kubernetes.is_some(),
+                has_run_as: task.own.run_as.is_some(),
+            },
             settings: task.own.over(outer),
             keys: task.keys,
             operator: task.operator,

@@ -2,10 +2,12 @@
 
 mod cycle;
 mod graph;
+mod place;
 mod reach;
 mod reference;
 
 pub use graph::{FlatTask, flatten, resolve};
+pub use place::check_place;
 pub use reference::{Known, check_templates, check_trigger_templates};
 
 use crate::read::Cx;

@@ -37,7 +37,7 @@ pub fn check_templates(known: &Known<'_>, of_dag: &[Template], cx: &mut Cx<'_>) 
                 used.span,
                 "outputs of tasks are not possible here: this holds for every task, also for those before",
             )
-            .help = Some("set the variable in the `env:` of the task that needs the output".into());
+            .help = Some("say it on the task that needs the output".into());
         } else {
             check_use(used, known, &index, cx);
         }
@@ -213,7 +213,7 @@ fn check_output(used: &Use, at: usize, index: &HashMap<&str, usize>, paths: &mut
             "task `{}` can run although `{id}` has no output: it may have failed or been skipped",
             tasks[at].id
         );
-        let written = cx.source.slice(used.span).to_owned();
+        let written = cx.slice(used.span).to_owned();
         cx.report(Code::OutputMayBeMissing, used.span, message).help =
             Some(format!("say what stands in for it: `{written} | default(…)`"));
     }

@@ -1,6 +1,7 @@
 //! The keys of a DAG file: DAG, groups, tasks, schedule, triggers, params.
 
 mod env;
+mod executor;
 mod param;
 mod schedule;
 mod task;
@@ -10,6 +11,7 @@ use chrono_tz::Tz;
 use std::num::NonZeroU32;
 
 pub use env::Env;
+pub use executor::Executor;
 pub use param::{Literal, Param, ParamError, ParamType, Params};
 pub use schedule::ScheduleSpec;
 pub use task::{Group, Groups, TaskDefaults, TaskEntry, TaskKeys, TaskMap};
@@ -18,6 +20,7 @@ pub use trigger::{
     TriggerSpec, Triggers,
 };
 
+use crate::kubernetes::Kubernetes;
 use crate::read::{Date, OneOrMany, Prose, Spanned, Timeout, spec};
 
 spec! {
@@ -64,6 +67,10 @@ spec! {
         pub defaults: Option<TaskDefaults>,
         /// Environment variables of every task; values may be templates.
         pub env: Option<Env>,
+        /// Where the processes of the tasks run: `local`, on the machine of the scheduler, or `kubernetes`, in a pod each.
+        pub executor: Option<Spanned<Executor>> = "local",
+        /// How the pods of all tasks are made.
+        pub kubernetes: Option<Kubernetes>,
         /// Files that belong to the DAG although no key names them: paths relative to the DAG file.
         pub files: OneOrMany<Spanned<String>>,
         /// The tasks by their ids.

@@ -5,9 +5,10 @@ use std::{num::NonZeroU32, time::Duration};
 use gridflow_core::{PoolName, TriggerRule, WeightRule};
 use serde_json::json;
 
-use super::Env;
+use super::{Env, Executor};
 use crate::{
     code::Code,
+    kubernetes::Kubernetes,
     operator::Operator,
     read::{
         Cx, Date, Definitions, Fields, OneOrMany, Prose, Read, Shape, Spanned, Spec, Timeout, named, object_schema,
@@ -61,6 +62,10 @@ spec! {
         pub idempotent: Option<bool> = "false",
         /// The user that runs the command, where Gridflow may switch users.
         pub run_as: Option<String>,
+        /// Where the process of the task runs: `local`, on the machine of the scheduler, or `kubernetes`, in a pod.
+        pub executor: Option<Spanned<Executor>> = "local",
+        /// How the pod of the task is made. Laid over what outer levels say.
+        pub kubernetes: Option<Kubernetes>,
         /// How long a command may take to end after it was asked to, before it is killed.
         pub grace: Option<Duration> = "10s",
     }
@@ -268,9 +273,14 @@ impl TaskDefaults {
             .expect("every key of the defaults is optional")
     }
 
-    /// These keys, and those of an outer level where these say nothing. `env` is merged by name.
+    /// These keys, and those of an outer level where these say nothing. `env` is merged by name,
+    /// `kubernetes` is laid over the outer one.
     pub fn over(&self, outer: &Self) -> Self {
         let env = match (&self.env, &outer.env) {
+            (Some(own), Some(outer)) => Some(own.over(outer)),
+            (own, outer) => own.clone().or_else(|| outer.clone()),
+        };
+        let kubernetes = match (&self.kubernetes, &outer.kubernetes) {
             (Some(own), Some(outer)) => Some(own.over(outer)),
             (own, outer) => own.clone().or_else(|| outer.clone()),
         };
@@ -295,6 +305,8 @@ impl TaskDefaults {
             skip_on_exit_code: self.skip_on_exit_code.clone().or_else(|| outer.skip_on_exit_code.clone()),
             idempotent: self.idempotent.or(outer.idempotent),
             run_as: self.run_as.clone().or_else(|| outer.run_as.clone()),
+            executor: self.executor.clone().or_else(|| outer.executor.clone()),
+            kubernetes,
             grace: self.grace.or(outer.grace),
         }
     }

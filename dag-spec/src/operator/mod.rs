@@ -9,10 +9,13 @@ mod copy_file;
 mod empty;
 mod exec;
 mod move_file;
+mod pod;
 mod python;
 mod transfer;
 mod trigger_dag;
 mod validate_file;
+
+pub use pod::check_image;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,6 +26,7 @@ use serde_json::{Value, json};
 use crate::{
     code::Code,
     dag::{TaskDefaults, TaskKeys},
+    kubernetes::Level,
     read::{Cx, Definitions, Fields, Read, Shape, Spanned, Spec, object_schema},
     suggest,
     template::{RenderError, Renderer},
@@ -39,6 +43,11 @@ pub trait OperatorSpec: Read {
 
     /// What is known of the output when the file is loaded.
     fn outputs() -> Outputs;
+
+    /// Settings of its pod, for an operator that is one.
+    fn pod(&self) -> Option<&Level> {
+        None
+    }
 
     /// What one attempt does.
     fn render(&self, launch: &Launch<'_>) -> Result<Rendered, RenderError>;
@@ -62,6 +71,8 @@ pub struct Launch<'a> {
     pub files: &'a BTreeMap<String, Arc<[u8]>>,
     /// The rendered environment of the task.
     pub env: Vec<(String, String)>,
+    /// `kubernetes:` of every level, outer ones first.
+    pub levels: &'a [Arc<Level>],
     /// The time zone of the DAG, for dates without one.
     pub zone: Tz,
 }
@@ -73,6 +84,8 @@ pub enum Rendered {
     Command { argv: Vec<String>, env: Vec<(String, String)>, files: Vec<(String, Arc<[u8]>)> },
     /// An operator of Gridflow's own: `gridflow operator NAME` with the spec.
     Operator { name: &'static str, spec: Value, env: Vec<(String, String)> },
+    /// A pod of any image; what it is made of is [`crate::CompiledDag::render_pod`]'s to say.
+    Pod { env: Vec<(String, String)>, files: Vec<(String, Arc<[u8]>)> },
     /// A run of another DAG.
     TriggerDag(TriggerDagRun),
     /// Nothing.
@@ -119,6 +132,11 @@ macro_rules! operators {
                 match self { $(Self::$variant(_) => <$type as OperatorSpec>::outputs(),)* }
             }
 
+            /// Settings of its pod, for an operator that is one.
+            pub fn pod(&self) -> Option<&Level> {
+                match self { $(Self::$variant(spec) => spec.pod(),)* }
+            }
+
             pub fn render(&self, launch: &Launch<'_>) -> Result<Rendered, RenderError> {
                 match self { $(Self::$variant(spec) => spec.render(launch),)* }
             }
@@ -152,13 +170,12 @@ operators! {
     ValidateFile "validate_file" validate_file::ValidateFile;
     CopyFile "copy_file" copy_file::CopyFile;
     MoveFile "move_file" move_file::MoveFile;
+    Pod "pod" pod::Pod;
 }
 
 /// Operators of Airflow's and of later versions, with what to say to those who look for them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("spark", "Spark applications"),
-    ("kubernetes", "Kubernetes pods"),
-    ("pod", "Kubernetes pods"),
     ("s3_copy", "copies in object storage"),
     ("s3_move", "moves in object storage"),
     ("sql", "SQL queries"),
@@ -168,6 +185,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 impl Operator {
+    /// Whether it is a program of Gridflow's own, which no other image has.
+    pub fn runs_in_own_image(&self) -> bool {
+        match self {
+            Self::ValidateFile(_) | Self::CopyFile(_) | Self::MoveFile(_) => true,
+            Self::Bash(_) | Self::Exec(_) | Self::Python(_) | Self::Empty(_) | Self::TriggerDag(_) | Self::Pod(_) => {
+                false
+            }
+        }
+    }
+
     /// A bare text is a shell command.
     pub fn shell(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         Self::read("bash", node, cx)

@@ -21,16 +21,52 @@ pub struct Cx<'a> {
     /// Files referred to so far, by their path relative to the DAG file.
     pub files: BTreeMap<String, Arc<[u8]>>,
     access: &'a dyn Files,
+    /// Files that templates stand in besides the DAG file, each with the place where its spans begin:
+    /// they lie behind those of the DAG file and of each other.
+    others: Vec<(usize, Source)>,
 }
 
 impl<'a> Cx<'a> {
     pub fn new(source: &'a Source, access: &'a dyn Files) -> Self {
-        Self { source, diagnostics: Vec::new(), templates: Vec::new(), files: BTreeMap::new(), access }
+        Self {
+            source,
+            diagnostics: Vec::new(),
+            templates: Vec::new(),
+            files: BTreeMap::new(),
+            access,
+            others: Vec::new(),
+        }
     }
 
     pub fn report(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Diagnostic {
-        self.diagnostics.push(Diagnostic::new(self.source, code, span, message));
+        let (source, span) = self.place(span);
+        let diagnostic = Diagnostic::new(source, code, span, message);
+        self.diagnostics.push(diagnostic);
         self.diagnostics.last_mut().expect("one was pushed")
+    }
+
+    /// Takes over what was read of another file: its diagnostics and its templates, whose places are
+    /// known from now on.
+    pub fn adopt(&mut self, source: Source, diagnostics: Vec<Diagnostic>, templates: Vec<Template>) {
+        self.diagnostics.extend(diagnostics);
+        let last = self.others.last().map_or(self.source.text.len(), |(start, source)| start + source.text.len());
+        let start = last + 1;
+        self.templates.extend(templates.into_iter().map(|template| template.moved(start)));
+        self.others.push((start, source));
+    }
+
+    /// The file that a span is of, and the span in it.
+    fn place(&self, span: Span) -> (&Source, Span) {
+        match self.others.iter().rfind(|(start, _)| *start <= span.start) {
+            Some((start, source)) => (source, Span::new(span.start - start, span.end - start)),
+            None => (self.source, span),
+        }
+    }
+
+    /// What is written at a span.
+    pub fn slice(&self, span: Span) -> &str {
+        let (source, span) = self.place(span);
+        source.slice(span)
     }
 
     /// Says that a value is not what belongs here; says nothing where something was said before.

@@ -106,7 +106,8 @@ impl<'a> Fields<'a> {
 }
 
 pub fn unknown_key(entry: &Entry, what: &str, known: &[&str], cx: &mut Cx<'_>) {
-    let help = suggest::did_you_mean(&entry.key, known.iter().copied())
+    let help = crate::kubernetes::hint(&entry.key, what, known)
+        .or_else(|| suggest::did_you_mean(&entry.key, known.iter().copied()))
         .or_else(|| elsewhere(&entry.key).filter(|_| what == "a DAG"))
         .or_else(|| {
             (entry.key == "<<").then(|| "merge keys are not part of YAML 1.2; put common keys into `defaults:`".into())

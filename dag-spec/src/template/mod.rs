@@ -115,6 +115,19 @@ impl Template {
         Some(template)
     }
 
+    /// The template of a file whose spans begin elsewhere.
+    pub fn moved(mut self, by: usize) -> Self {
+        let shift = |span: &mut Span| *span = Span::new(span.start + by, span.end + by);
+        shift(&mut self.span);
+        for used in &mut self.uses {
+            shift(&mut used.root_span);
+            shift(&mut used.span);
+            used.dynamic.iter_mut().for_each(shift);
+            used.path.iter_mut().for_each(|(_, span)| shift(span));
+        }
+        self
+    }
+
     /// The expression of a [`Kind::Expression`].
     pub fn expression(&self) -> &str {
         let text = self.text.trim();

@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 
+mod kubernetes;
 mod structure;
 mod syntax;
 mod templates;

@@ -2,6 +2,7 @@
 
 mod dag;
 mod diagnostics;
+mod kubernetes;
 mod pages;
 mod python;
 mod render;
@@ -65,6 +66,14 @@ impl Default for Launch {
 
 impl Launch {
     fn render(&self, dag: &CompiledDag, task: &str) -> Result<Rendered, crate::RenderError> {
+        self.with(dag, |context| dag.render(dag.dag.task_no(task).unwrap(), context))
+    }
+
+    fn pod(&self, dag: &CompiledDag, task: &str) -> Result<crate::PodLayers, crate::RenderError> {
+        self.with(dag, |context| dag.render_pod(dag.dag.task_no(task).unwrap(), context))
+    }
+
+    fn with<T>(&self, dag: &CompiledDag, render: impl FnOnce(&Context<'_>) -> T) -> T {
         let params = dag.params(&self.conf).unwrap();
         let context = Context {
             run: RunContext {
@@ -87,7 +96,7 @@ impl Launch {
             outputs: &|id| self.outputs.get(id).cloned(),
             variables: &|name| self.variables.get(name).and_then(Value::as_str).map(str::to_owned),
         };
-        dag.render(dag.dag.task_no(task).unwrap(), &context)
+        render(&context)
     }
 
     /// The command line of a task, or what is wrong with it.

@@ -16,6 +16,7 @@ fn compiles_or_says_why(bytes: &[u8]) {
     if let Some(dag) = dag.filter(|dag| dag.params(&json!({})).is_ok()) {
         for (no, _) in dag.dag.tasks() {
             let _ = Launch::default().render(&dag, dag.dag.task(no).id.as_str());
+            let _ = Launch::default().pod(&dag, dag.dag.task(no).id.as_str());
         }
     }
 }

@@ -119,13 +119,13 @@ tasks:
   a: {retries: 2}
   b:
   c: []
-"#), @r#"
+"#), @r"
     error[GF0205]: task `a` has no operator
      --> dags/demo.yaml:2:3
       |
     2 |   a: {retries: 2}
       |   ^
-      = help: add one of `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file` and `move_file`
+      = help: add one of `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file` and `pod`
 
     error[GF0205]: task `b` has no operator
      --> dags/demo.yaml:3:3
@@ -139,7 +139,7 @@ tasks:
       |
     4 |   c: []
       |      ^^
-    "#);
+    ");
 }
 
 #[test]
@@ -163,21 +163,21 @@ fn operators_of_later_versions_are_named() {
 tasks:
   a: {spark: {}}
   b: {s3_copy: {from: a, to: b}}
-"#), @r#"
+"#), @r"
     error[GF0901]: the operator `spark` (Spark applications) is not available in this version
      --> dags/demo.yaml:2:7
       |
     2 |   a: {spark: {}}
       |       ^^^^^
-      = help: available are `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file` and `move_file`
+      = help: available are `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file` and `pod`
 
     error[GF0901]: the operator `s3_copy` (copies in object storage) is not available in this version
      --> dags/demo.yaml:3:7
       |
     3 |   b: {s3_copy: {from: a, to: b}}
       |       ^^^^^^^
-      = help: available are `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file` and `move_file`
-    "#);
+      = help: available are `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file` and `pod`
+    ");
 }
 
 #[test]

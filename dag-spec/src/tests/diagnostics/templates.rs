@@ -292,7 +292,7 @@ tasks:
       |
     1 | env: {A: "{{ tasks.x }}", B: "{{ dss }}"}
       |              ^^^^^^^
-      = help: set the variable in the `env:` of the task that needs the output
+      = help: say it on the task that needs the output
 
     error[GF0502]: there is no variable `dss`
      --> dags/demo.yaml:1:34

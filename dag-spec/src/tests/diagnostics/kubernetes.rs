@@ -1,0 +1,571 @@
+use super::*;
+
+#[test]
+fn what_starts_no_process_has_no_executor() {
+    assert_snapshot!(diagnose(r#"
+executor: kubernetes
+tasks:
+  a: {empty: {}, executor: local}
+  b: {trigger_dag: other, kubernetes: {image: x}}
+  c: {pod: {image: x}, executor: kubernetes}
+  d: {bash: x, executor: kubernets}
+  e: {bash: x, executor: local, kubernetes: {image: x}}
+  f: {bash: x, run_as: me}
+"#), @r"
+    error[GF0601]: task `a` has no choice of its executor: `empty` starts no process
+     --> dags/demo.yaml:3:28
+      |
+    3 |   a: {empty: {}, executor: local}
+      |                            ^^^^^
+      = help: remove `executor:`
+
+    error[GF0601]: task `b` has no pod to set up: `trigger_dag` starts no process
+     --> dags/demo.yaml:4:3
+      |
+    4 |   b: {trigger_dag: other, kubernetes: {image: x}}
+      |   ^
+      = help: remove `kubernetes:`
+
+    error[GF0601]: task `c` has no choice of its executor: `pod` is a pod on Kubernetes whatever is said
+     --> dags/demo.yaml:5:34
+      |
+    5 |   c: {pod: {image: x}, executor: kubernetes}
+      |                                  ^^^^^^^^^^
+      = help: remove `executor:`
+
+    error[GF0407]: there is no executor `kubernets`
+     --> dags/demo.yaml:6:26
+      |
+    6 |   d: {bash: x, executor: kubernets}
+      |                          ^^^^^^^^^
+      = help: did you mean `kubernetes`?
+
+    warning[GF0602]: task `e` has settings of a pod, and runs on this machine
+     --> dags/demo.yaml:7:3
+      |
+    7 |   e: {bash: x, executor: local, kubernetes: {image: x}}
+      |   ^
+      = help: add `executor: kubernetes`, or remove `kubernetes:`
+
+    error[GF0208]: task `f` has `run_as`, and runs in a pod
+     --> dags/demo.yaml:8:3
+      |
+    8 |   f: {bash: x, run_as: me}
+      |   ^
+      = help: write `kubernetes: {security_context: {runAsUser: 1000}}`
+    ");
+}
+
+#[test]
+fn names_of_airflow_and_kubernetes_are_understood() {
+    assert_snapshot!(diagnose(r#"
+tasks:
+  a: {pod: {image: x, cmds: [a], nodeSelector: {a: b}, do_xcom_push: true, env_vars: {A: b}, servce_account: x}}
+  b: {bash: x, executor: kubernetes, kubernetes: {command: [x], active_deadline_seconds: 5}}
+"#), @r"
+    error[GF0201]: unknown key `cmds` in `pod`
+     --> dags/demo.yaml:2:23
+      |
+    2 |   a: {pod: {image: x, cmds: [a], nodeSelector: {a: b}, do_xcom_push: true, env_vars: {A: b}, servce_account: x}}
+      |                       ^^^^
+      = help: write `command:`, as Kubernetes does
+
+    error[GF0201]: unknown key `nodeSelector` in `pod`
+     --> dags/demo.yaml:2:34
+      |
+    2 |   a: {pod: {image: x, cmds: [a], nodeSelector: {a: b}, do_xcom_push: true, env_vars: {A: b}, servce_account: x}}
+      |                                  ^^^^^^^^^^^^
+      = help: write `node_selector`
+
+    error[GF0201]: unknown key `do_xcom_push` in `pod`
+     --> dags/demo.yaml:2:56
+      |
+    2 |   a: {pod: {image: x, cmds: [a], nodeSelector: {a: b}, do_xcom_push: true, env_vars: {A: b}, servce_account: x}}
+      |                                                        ^^^^^^^^^^^^
+      = help: remove it: what a command writes as JSON to `$GRIDFLOW_OUTPUT` is the output
+
+    error[GF0201]: unknown key `env_vars` in `pod`
+     --> dags/demo.yaml:2:76
+      |
+    2 |   a: {pod: {image: x, cmds: [a], nodeSelector: {a: b}, do_xcom_push: true, env_vars: {A: b}, servce_account: x}}
+      |                                                                            ^^^^^^^^
+      = help: use the task's own `env:`
+
+    error[GF0201]: unknown key `servce_account` in `pod`
+     --> dags/demo.yaml:2:94
+      |
+    2 |   a: {pod: {image: x, cmds: [a], nodeSelector: {a: b}, do_xcom_push: true, env_vars: {A: b}, servce_account: x}}
+      |                                                                                              ^^^^^^^^^^^^^^
+      = help: did you mean `service_account`?
+
+    error[GF0201]: unknown key `command` in `kubernetes`
+     --> dags/demo.yaml:3:51
+      |
+    3 |   b: {bash: x, executor: kubernetes, kubernetes: {command: [x], active_deadline_seconds: 5}}
+      |                                                   ^^^^^^^
+      = help: the task's operator says what runs; a container of its own making is the operator `pod:`
+
+    error[GF0201]: unknown key `active_deadline_seconds` in `kubernetes`
+     --> dags/demo.yaml:3:65
+      |
+    3 |   b: {bash: x, executor: kubernetes, kubernetes: {command: [x], active_deadline_seconds: 5}}
+      |                                                                 ^^^^^^^^^^^^^^^^^^^^^^^
+      = help: use the task's `execution_timeout:`
+    ");
+}
+
+#[test]
+fn a_pod_needs_an_image() {
+    assert_snapshot!(diagnose(r#"
+tasks:
+  a: {pod: {command: [x]}}
+  b: {pod: busybox}
+  c: {pod: {command: [x], spec: {containers: [{name: task, image: y}]}}}
+  d: {pod: {command: [x]}, kubernetes: {image: x}}
+"#), @r"
+    error[GF0202]: the pod of task `a` has no image
+     --> dags/demo.yaml:2:3
+      |
+    2 |   a: {pod: {command: [x]}}
+      |   ^
+      = help: write `pod: {image: …}`
+
+    error[GF0203]: expected a map, found the text `busybox`
+     --> dags/demo.yaml:3:12
+      |
+    3 |   b: {pod: busybox}
+      |            ^^^^^^^
+      = help: write `pod: {image: …, command: […]}`
+    ");
+}
+
+#[test]
+fn a_command_that_is_a_line_gets_its_list() {
+    assert_snapshot!(diagnose(r#"
+tasks:
+  a: {pod: {image: x, command: python job.py --n 3, args: "{{ ds }}"}}
+  b: {pod: {image: x, command: 'echo "$HOME" | wc'}}
+  c: {pod: {image: x, spec: {initContainers: [{name: a, command: echo hi}]}}}
+"#), @r#"
+    error[GF0604]: `command` is a list, found the text `python job.py --n 3`
+     --> dags/demo.yaml:2:32
+      |
+    2 |   a: {pod: {image: x, command: python job.py --n 3, args: "{{ ds }}"}}
+      |                                ^^^^^^^^^^^^^^^^^^^
+      = help: write `command: [python, job.py, --n, "3"]`
+
+    error[GF0604]: `command` is a list, found the text `echo "$HOME" | wc`
+     --> dags/demo.yaml:3:32
+      |
+    3 |   b: {pod: {image: x, command: 'echo "$HOME" | wc'}}
+      |                                ^^^^^^^^^^^^^^^^^^^
+      = help: write `command: [sh, -c, 'echo "$HOME" | wc']`
+
+    error[GF0604]: `command` is a list, found the text `echo hi`
+     --> dags/demo.yaml:4:66
+      |
+    4 |   c: {pod: {image: x, spec: {initContainers: [{name: a, command: echo hi}]}}}
+      |                                                                  ^^^^^^^
+      = help: write `command: [echo, hi]`
+    "#);
+}
+
+#[test]
+fn quantities_are_read() {
+    assert_snapshot!(diagnose(r#"
+executor: kubernetes
+kubernetes: {resources: {cpu: 1, memory: 1GB}}
+tasks:
+  a: {bash: x, kubernetes: {resources: {memory: 500m, gpu: 1}}}
+  b: {bash: x, kubernetes: {resources: {requests: {cpu: "{{ 'x' }}", memory: lots}}}}
+  c: {bash: x, kubernetes: {resources: 1Gi}}
+  d: {bash: x, kubernetes: {spec: {containers: [{name: task, resources: {cpu: 1, limits: {memory: 2gb}}}]}}}
+"#), @r#"
+    error[GF0603]: `1GB` is no quantity
+     --> dags/demo.yaml:2:42
+      |
+    2 | kubernetes: {resources: {cpu: 1, memory: 1GB}}
+      |                                          ^^^
+      = help: did you mean `1G`?
+
+    error[GF0603]: `500m` of memory is thousandths of a byte
+     --> dags/demo.yaml:4:49
+      |
+    4 |   a: {bash: x, kubernetes: {resources: {memory: 500m, gpu: 1}}}
+      |                                                 ^^^^
+      = help: did you mean `500Mi`?
+
+    error[GF0604]: Kubernetes has no resource `gpu`
+     --> dags/demo.yaml:4:55
+      |
+    4 |   a: {bash: x, kubernetes: {resources: {memory: 500m, gpu: 1}}}
+      |                                                       ^^^
+      = help: write the resource of your cluster: `nvidia.com/gpu: 1`
+
+    error[GF0603]: `lots` is no quantity
+     --> dags/demo.yaml:5:78
+      |
+    5 |   b: {bash: x, kubernetes: {resources: {requests: {cpu: "{{ 'x' }}", memory: lots}}}}
+      |                                                                              ^^^^
+      = help: a quantity is a number with a unit: `500m` (thousandths), `2`, `512Mi`, `1Gi`, `1G`
+
+    error[GF0203]: expected a map of resources, found the text `1Gi`
+     --> dags/demo.yaml:6:40
+      |
+    6 |   c: {bash: x, kubernetes: {resources: 1Gi}}
+      |                                        ^^^
+      = help: write `resources: {cpu: 500m, memory: 1Gi}`
+
+    error[GF0604]: `cpu` belongs below `requests` or `limits`
+     --> dags/demo.yaml:7:74
+      |
+    7 |   d: {bash: x, kubernetes: {spec: {containers: [{name: task, resources: {cpu: 1, limits: {memory: 2gb}}}]}}}
+      |                                                                          ^^^
+
+    error[GF0603]: `2gb` is no quantity
+     --> dags/demo.yaml:7:99
+      |
+    7 |   d: {bash: x, kubernetes: {spec: {containers: [{name: task, resources: {cpu: 1, limits: {memory: 2gb}}}]}}}
+      |                                                                                                   ^^^
+      = help: did you mean `2G`?
+    "#);
+}
+
+#[test]
+fn known_mistakes_of_manifests_are_told() {
+    assert_snapshot!(diagnose(r#"
+tasks:
+  a:
+    pod:
+      image: x
+      spec:
+        restartPolicy: Always
+        activeDeadlineSeconds: 300
+        node_name: n
+        nodeName: n
+        tolerationss: []
+        brandNewField: {a: b}
+        image: x
+        containers:
+          - image: y
+          - {name: Task_1, env: {A: 1}}
+          - {name: b, env: [{name: A, value: 1}, {value: x}], envFrom: [minio, {secretRef: minio}], volumeMounts: [{name: a, mount_path: /x}, {name: a, mountPath: x}]}
+        volumes: {name: x}
+        initContainers: [{name: sidecar, restartPolicy: Always}]
+"#), @r#"
+    error[GF0605]: `restartPolicy: Always` would start the work again inside of one try
+     --> dags/demo.yaml:6:24
+      |
+    6 |         restartPolicy: Always
+      |                        ^^^^^^
+      = help: remove it, and give the task `retries:`; each try is an attempt with a log of its own
+
+    error[GF0604]: `activeDeadlineSeconds` is said by the task's `execution_timeout:`
+     --> dags/demo.yaml:7:9
+      |
+    7 |         activeDeadlineSeconds: 300
+      |         ^^^^^^^^^^^^^^^^^^^^^
+      = help: remove it, and write `execution_timeout: 300s` on the task
+
+    error[GF0604]: a pod's `spec` has no `node_name`
+     --> dags/demo.yaml:8:9
+      |
+    8 |         node_name: n
+      |         ^^^^^^^^^
+      = help: Kubernetes writes `nodeName`
+
+    warning[GF0604]: a pod's `spec` has no `tolerationss` that is known
+      --> dags/demo.yaml:10:9
+       |
+    10 |         tolerationss: []
+       |         ^^^^^^^^^^^^
+       = help: did you mean `tolerations`?
+
+    error[GF0604]: `image` belongs to a container, not to the pod
+      --> dags/demo.yaml:12:9
+       |
+    12 |         image: x
+       |         ^^^^^
+       = help: write `containers: [{name: task, image: …}]`
+
+    error[GF0604]: a container has a `name`
+      --> dags/demo.yaml:14:13
+       |
+    14 |           - image: y
+       |             ^^^^^^^^
+       = help: the one that does the task's work is `name: task`
+
+    error[GF0604]: `Task_1` is no name of a container
+      --> dags/demo.yaml:15:20
+       |
+    15 |           - {name: Task_1, env: {A: 1}}
+       |                    ^^^^^^
+       = help: it has at most 63 lower-case letters, digits and `-`
+
+    error[GF0604]: `env` is a list of names and values here, found a map
+      --> dags/demo.yaml:15:33
+       |
+    15 |           - {name: Task_1, env: {A: 1}}
+       |                                 ^^^^^^
+       = help: write `env: [{name: A, value: "1"}]`, or use the task's own `env:`
+
+    error[GF0604]: the value of a variable is a text, found the number `1`
+      --> dags/demo.yaml:16:46
+       |
+    16 |      - {name: b, env: [{name: A, value: 1}, {value: x}], envFrom: [minio, {secretRef: minio}], volumeMounts: [{name: a, mount_path: /x}, {name: a, mountPath: x}
+       |                                         ^
+       = help: write `value: "1"`
+
+    error[GF0604]: a variable has a `name`
+      --> dags/demo.yaml:16:50
+       |
+    16 |  - {name: b, env: [{name: A, value: 1}, {value: x}], envFrom: [minio, {secretRef: minio}], volumeMounts: [{name: a, mount_path: /x}, {name: a, mountPath: x}]}
+       |                                         ^^^^^^^^^^
+
+    error[GF0604]: `minio` may be a Secret or a ConfigMap
+      --> dags/demo.yaml:16:73
+       |
+    16 | e: A, value: 1}, {value: x}], envFrom: [minio, {secretRef: minio}], volumeMounts: [{name: a, mount_path: /x}, {name: a, mountPath: x}]}
+       |                                         ^^^^^
+       = help: write `{secretRef: {name: minio}}` or `{configMapRef: {name: minio}}`
+
+    error[GF0604]: `secretRef` is a map with a `name`
+      --> dags/demo.yaml:16:92
+       |
+    16 | alue: x}], envFrom: [minio, {secretRef: minio}], volumeMounts: [{name: a, mount_path: /x}, {name: a, mountPath: x}]}
+       |                                         ^^^^^
+       = help: write `secretRef: {name: minio}`
+
+    error[GF0604]: a mount has no `mount_path`
+      --> dags/demo.yaml:16:126
+       |
+    16 | tRef: minio}], volumeMounts: [{name: a, mount_path: /x}, {name: a, mountPath: x}]}
+       |                                         ^^^^^^^^^^
+       = help: Kubernetes writes `mountPath`
+
+    error[GF0604]: `x` is no absolute path
+      --> dags/demo.yaml:16:164
+       |
+    16 | , mount_path: /x}, {name: a, mountPath: x}]}
+       |                                         ^
+
+    error[GF0604]: `volumes` is a list, found a map
+      --> dags/demo.yaml:17:18
+       |
+    17 |         volumes: {name: x}
+       |                  ^^^^^^^^^
+       = help: begin each item with `- `
+    "#);
+}
+
+#[test]
+fn labels_have_rules() {
+    assert_snapshot!(diagnose(r#"
+tasks:
+  a: {pod: {image: x, labels: {gridflow.io/run: x, team: "data & ml", "a b": c, ok: "{{ ds }}", example.com/x: 1}, annotations: {note: "any & text"}}}
+"#), @r#"
+    error[GF0604]: `gridflow.io/run` belongs to Gridflow, which sets it for every pod
+     --> dags/demo.yaml:2:32
+      |
+    2 |   a: {pod: {image: x, labels: {gridflow.io/run: x, team: "data & ml", "a b": c, ok: "{{ ds }}", example.com/x: 1}, annotations: {note: "any & text"}}}
+      |                                ^^^^^^^^^^^^^^^
+
+    error[GF0604]: `data & ml` is no value of a label
+     --> dags/demo.yaml:2:58
+      |
+    2 |   a: {pod: {image: x, labels: {gridflow.io/run: x, team: "data & ml", "a b": c, ok: "{{ ds }}", example.com/x: 1}, annotations: {note: "any & text"}}}
+      |                                                          ^^^^^^^^^^^
+      = help: it has at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; `annotations:` take any text
+
+    error[GF0604]: `a b` is no name of a label or annotation
+     --> dags/demo.yaml:2:71
+      |
+    2 |   a: {pod: {image: x, labels: {gridflow.io/run: x, team: "data & ml", "a b": c, ok: "{{ ds }}", example.com/x: 1}, annotations: {note: "any & text"}}}
+      |                                                                       ^^^^^
+      = help: it is `name` or `domain/name`; a name has at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends
+    "#);
+}
+
+#[test]
+fn short_forms_have_words_of_their_own() {
+    assert_snapshot!(diagnose(r#"
+tasks:
+  a:
+    pod:
+      image: x
+      secrets: [{name: minio}, {name: tls, items: {a: b}}, {mount: /x}]
+      tolerations: {key: gpu}
+      volumes: [{name: a}, scratch]
+      json_patch: [{op: ad, path: /a}, {path: /a}, {op: add, path: spec.nodeName, value: x}]
+      image_pull_policy: always
+"#), @r"
+    error[GF0202]: nothing is done with it
+     --> dags/demo.yaml:5:17
+      |
+    5 |       secrets: [{name: minio}, {name: tls, items: {a: b}}, {mount: /x}]
+      |                 ^^^^^^^^^^^^^
+      = help: add `env: true`, `env: {VARIABLE: key}` or `mount: /folder`
+
+    error[GF0202]: nothing is done with it
+     --> dags/demo.yaml:5:32
+      |
+    5 |       secrets: [{name: minio}, {name: tls, items: {a: b}}, {mount: /x}]
+      |                                ^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: add `env: true`, `env: {VARIABLE: key}` or `mount: /folder`
+
+    error[GF0202]: `items` are files of `mount`, which is missing
+     --> dags/demo.yaml:5:32
+      |
+    5 |       secrets: [{name: minio}, {name: tls, items: {a: b}}, {mount: /x}]
+      |                                ^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error[GF0202]: the key `name` is missing in `kubernetes.source`
+     --> dags/demo.yaml:5:60
+      |
+    5 |       secrets: [{name: minio}, {name: tls, items: {a: b}}, {mount: /x}]
+      |                                                            ^^^^^^^^^^^
+
+    error[GF0604]: `tolerations` is a list, found a map
+     --> dags/demo.yaml:6:20
+      |
+    6 |       tolerations: {key: gpu}
+      |                    ^^^^^^^^^^
+      = help: begin each item with `- `
+
+    error[GF0604]: a volume says where it comes from
+     --> dags/demo.yaml:7:17
+      |
+    7 |       volumes: [{name: a}, scratch]
+      |                 ^^^^^^^^^
+      = help: add one of `emptyDir: {}`, `secret: {secretName: …}`, `configMap: {name: …}` or `persistentVolumeClaim: {claimName: …}`
+
+    error[GF0604]: an item of `volumes` has a `name`
+     --> dags/demo.yaml:7:28
+      |
+    7 |       volumes: [{name: a}, scratch]
+      |                            ^^^^^^^
+      = help: write `volumes: [{name: scratch}]`
+
+    error[GF0604]: JSON Patch has no operation `ad`
+     --> dags/demo.yaml:8:25
+      |
+    8 |       json_patch: [{op: ad, path: /a}, {path: /a}, {op: add, path: spec.nodeName, value: x}]
+      |                         ^^
+      = help: did you mean `add`?
+
+    error[GF0604]: an operation of a JSON Patch needs `op`
+     --> dags/demo.yaml:8:40
+      |
+    8 |       json_patch: [{op: ad, path: /a}, {path: /a}, {op: add, path: spec.nodeName, value: x}]
+      |                                        ^^^^^^^^^^
+      = help: one of `add`, `remove`, `replace`, `move`, `copy` and `test`
+
+    error[GF0604]: `path` is a JSON pointer, which begins with `/`
+     --> dags/demo.yaml:8:68
+      |
+    8 |       json_patch: [{op: ad, path: /a}, {path: /a}, {op: add, path: spec.nodeName, value: x}]
+      |                                                                    ^^^^^^^^^^^^^
+      = help: write `/spec/nodeName`
+
+    error[GF0407]: there is no pull policy `always`
+     --> dags/demo.yaml:9:26
+      |
+    9 |       image_pull_policy: always
+      |                          ^^^^^^
+      = help: did you mean `Always`?
+    ");
+}
+
+#[test]
+fn mistakes_in_files_have_their_place_there() {
+    let files = [
+        ("a.yaml", "apiVersion: batch/v1\nkind: Job\n"),
+        ("b.yaml", "spec:\n  restartPolicy: OnFailure\n  containers:\n    - image: \"{{ nope }} {{ params.x }}\"\n"),
+        ("c.yaml", "spec: {\n"),
+        ("d.yaml", ""),
+        ("e.yaml", "{% for x in y %}\nspec: {{ tasks.nope }}\n"),
+        ("f.yaml", "kind: Pod\nrestartPolicy: Never\n"),
+    ];
+    let tasks: String =
+        files.iter().map(|(file, _)| format!("  {}: {{pod: {{template_file: {file}}}}}\n", &file[..1])).collect();
+    assert_snapshot!(diagnose_with(&format!("tasks:\n{tasks}"), &files), @r#"
+    error[GF0604]: this is a `Job`, expected a `Pod`
+     --> dags/a.yaml:2:7
+      |
+    2 | kind: Job
+      |       ^^^
+      = help: keep what is below its `template:`, with `kind: Pod`; Gridflow itself retries and schedules
+
+    error[GF0605]: `restartPolicy: OnFailure` would start the work again inside of one try
+     --> dags/b.yaml:2:18
+      |
+    2 |   restartPolicy: OnFailure
+      |                  ^^^^^^^^^
+      = help: remove it, and give the task `retries:`; each try is an attempt with a log of its own
+
+    error[GF0604]: a container has a `name`
+     --> dags/b.yaml:4:7
+      |
+    4 |     - image: "{{ nope }} {{ params.x }}"
+      |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: the one that does the task's work is `name: task`
+
+    error[GF0502]: there is no variable `nope`
+     --> dags/b.yaml:4:18
+      |
+    4 |     - image: "{{ nope }} {{ params.x }}"
+      |                  ^^^^
+
+    error[GF0503]: there is no param `x`
+     --> dags/b.yaml:4:36
+      |
+    4 |     - image: "{{ nope }} {{ params.x }}"
+      |                                    ^
+      = help: declare it: `params: {x: {type: string}}`
+
+    error[GF0106]: this bracket is not closed, or what is in it is no list or map
+     --> dags/c.yaml:1:7
+      |
+    1 | spec: {
+      |       ^
+      = help: close it with `]` or `}`, and separate its items with `,`
+
+    error[GF0604]: the file is empty
+     --> dags/d.yaml:1:1
+
+    error[GF0501]: a `{% … %}` block is not closed, or not ended
+     --> dags/e.yaml:2:21
+      |
+    2 | spec: {{ tasks.nope }}
+      |                     ^^
+
+    error[GF0604]: `restartPolicy` belongs below `spec:`
+     --> dags/f.yaml:2:1
+      |
+    2 | restartPolicy: Never
+      | ^^^^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn outputs_are_not_for_settings_of_all_tasks() {
+    assert_snapshot!(diagnose(r#"
+executor: kubernetes
+kubernetes: {image: "{{ tasks.a.image }}", labels: {x: "{{ nope }}"}}
+tasks:
+  a: echo
+"#), @r#"
+    error[GF0506]: outputs of tasks are not possible here: this holds for every task, also for those before
+     --> dags/demo.yaml:2:25
+      |
+    2 | kubernetes: {image: "{{ tasks.a.image }}", labels: {x: "{{ nope }}"}}
+      |                         ^^^^^^^^^^^^^
+      = help: say it on the task that needs the output
+
+    error[GF0502]: there is no variable `nope`
+     --> dags/demo.yaml:2:60
+      |
+    2 | kubernetes: {image: "{{ tasks.a.image }}", labels: {x: "{{ nope }}"}}
+      |                                                            ^^^^
+    "#);
+}
