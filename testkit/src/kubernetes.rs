@@ -96,7 +96,7 @@ impl Cluster {
 }
 
 /// Where the scripts keep programs and state: the same rule as theirs.
-fn folder() -> Result<PathBuf> {
+pub(crate) fn folder() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     set("GRIDFLOW_SERVICES")
@@ -105,7 +105,7 @@ fn folder() -> Result<PathBuf> {
 }
 
 /// Runs one of `tests/services/`.
-fn script<A: AsRef<OsStr>>(name: &str, args: &[A]) -> Result<Output> {
+pub(crate) fn script<A: AsRef<OsStr>>(name: &str, args: &[A]) -> Result<Output> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/services").join(name);
     let mut command = Command::new(&path);
     command.args(args).stdin(Stdio::null());

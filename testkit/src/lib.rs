@@ -2,3 +2,4 @@
 
 pub mod kubernetes;
 pub mod postgres;
+pub mod spark;

@@ -4,6 +4,7 @@ mod launch;
 pub mod logs;
 pub mod output;
 mod report;
+pub mod spark;
 
 pub use launch::{Launch, Object, Open, Payload};
 pub use report::Report;

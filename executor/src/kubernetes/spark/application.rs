@@ -1,0 +1,240 @@
+//! What the operator says of a SparkApplication, read from the object's JSON.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+/// One SparkApplication as it was seen last.
+///
+/// Only what is needed is kept: a status has one entry for each executor that there ever was, so the map is bounded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    pub name: String,
+    pub uid: Arc<str>,
+    pub state: ApplicationState,
+    /// The operator's own words, where it has any.
+    pub message: Option<String>,
+    /// The driver pod's name, as soon as the operator has chosen it.
+    pub driver: Option<String>,
+    /// Where the driver's UI is, if the operator publishes it.
+    pub ui: Option<String>,
+    pub executors: BTreeMap<String, ExecutorState>,
+    /// Somebody asked for its deletion.
+    pub is_being_deleted: bool,
+}
+
+/// The operator's states of an application, all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApplicationState {
+    /// Not looked at yet by the operator.
+    New,
+    /// `spark-submit` has ended well: the driver pod was made.
+    Submitted,
+    Running,
+    Completed,
+    Failed,
+    /// `spark-submit` failed; without a restart policy it becomes `Failed` at once.
+    SubmissionFailed,
+    /// About to be submitted again: somebody changed the spec.
+    PendingRerun,
+    /// The spec was changed: everything is thrown away first.
+    Invalidating,
+    /// The driver has ended well; becomes `Completed`.
+    Succeeding,
+    /// The driver has failed or is missing; becomes `Failed`.
+    Failing,
+    Suspending,
+    /// Suspended, by Kueue or by hand. There are no pods.
+    Suspended,
+    Resuming,
+    /// The driver's node does not answer.
+    Unknown,
+    /// A state of an operator that is newer than this program.
+    Other(String),
+}
+
+/// The states of an executor in the application's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExecutorState {
+    Pending,
+    Running,
+    Completed,
+    Failed,
+    /// Also everything this program has no name for.
+    Unknown,
+}
+
+/// More executors than this are not kept: their states only serve the log.
+const EXECUTORS_MAX: usize = 2_000;
+
+impl Application {
+    /// `None`: no object of the API, it has no name or no uid.
+    pub fn read(object: &Value) -> Option<Self> {
+        let metadata = object.get("metadata")?;
+        let status = &object["status"];
+        let driver = &status["driverInfo"];
+        Some(Self {
+            name: metadata.get("name")?.as_str()?.to_owned(),
+            uid: metadata.get("uid")?.as_str()?.into(),
+            state: ApplicationState::parse(text(&status["applicationState"]["state"]).unwrap_or_default()),
+            message: text(&status["applicationState"]["errorMessage"]).map(str::to_owned),
+            driver: text(&driver["podName"]).map(str::to_owned),
+            ui: ui(driver),
+            executors: executors(&status["executorState"]),
+            is_being_deleted: metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
+        })
+    }
+}
+
+impl ApplicationState {
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "" => Self::New,
+            "SUBMITTED" => Self::Submitted,
+            "RUNNING" => Self::Running,
+            "COMPLETED" => Self::Completed,
+            "FAILED" => Self::Failed,
+            "SUBMISSION_FAILED" => Self::SubmissionFailed,
+            "PENDING_RERUN" => Self::PendingRerun,
+            "INVALIDATING" => Self::Invalidating,
+            "SUCCEEDING" => Self::Succeeding,
+            "FAILING" => Self::Failing,
+            "SUSPENDING" => Self::Suspending,
+            "SUSPENDED" => Self::Suspended,
+            "RESUMING" => Self::Resuming,
+            "UNKNOWN" => Self::Unknown,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// The operator's own word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::New => "NEW",
+            Self::Submitted => "SUBMITTED",
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::SubmissionFailed => "SUBMISSION_FAILED",
+            Self::PendingRerun => "PENDING_RERUN",
+            Self::Invalidating => "INVALIDATING",
+            Self::Succeeding => "SUCCEEDING",
+            Self::Failing => "FAILING",
+            Self::Suspending => "SUSPENDING",
+            Self::Suspended => "SUSPENDED",
+            Self::Resuming => "RESUMING",
+            Self::Unknown => "UNKNOWN",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl ExecutorState {
+    fn parse(text: &str) -> Self {
+        match text {
+            "PENDING" => Self::Pending,
+            "RUNNING" => Self::Running,
+            "COMPLETED" => Self::Completed,
+            "FAILED" => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The ingress reaches further than the service's address, so it goes first.
+fn ui(driver: &Value) -> Option<String> {
+    let address = text(&driver["webUIIngressAddress"]).or_else(|| text(&driver["webUIAddress"]))?;
+    Some(if address.contains("://") { address.to_owned() } else { format!("http://{address}") })
+}
+
+fn executors(states: &Value) -> BTreeMap<String, ExecutorState> {
+    let Some(states) = states.as_object() else { return BTreeMap::new() };
+    states
+        .iter()
+        .take(EXECUTORS_MAX)
+        .map(|(pod, state)| (pod.clone(), ExecutorState::parse(state.as_str().unwrap_or_default())))
+        .collect()
+}
+
+fn text(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const WORDS: [&str; 14] = [
+        "",
+        "SUBMITTED",
+        "RUNNING",
+        "COMPLETED",
+        "FAILED",
+        "SUBMISSION_FAILED",
+        "PENDING_RERUN",
+        "INVALIDATING",
+        "SUCCEEDING",
+        "FAILING",
+        "SUSPENDING",
+        "SUSPENDED",
+        "RESUMING",
+        "UNKNOWN",
+    ];
+
+    #[test]
+    fn every_state_of_the_operator_has_a_name_here() {
+        for word in WORDS {
+            let state = ApplicationState::parse(word);
+            assert!(!matches!(state, ApplicationState::Other(_)), "{word}");
+            assert_eq!(state.as_str(), if word.is_empty() { "NEW" } else { word });
+        }
+        assert_eq!(ApplicationState::parse("HIBERNATING").as_str(), "HIBERNATING");
+    }
+
+    #[test]
+    fn a_whole_status_is_read() {
+        let object = json!({
+            "metadata": {"name": "gf-1", "uid": "u-1"},
+            "status": {
+                "applicationState": {"state": "FAILED", "errorMessage": "driver container failed with ExitCode: 1, Reason: Error"},
+                "driverInfo": {"podName": "gf-1-driver", "webUIAddress": "198.19.254.7:4040", "webUIServiceName": "gf-1-ui-svc"},
+                "executorState": {"gf-1-exec-1": "COMPLETED", "gf-1-exec-2": "FAILED", "gf-1-exec-3": "ODD"},
+            },
+        });
+        let application = Application::read(&object).unwrap();
+        assert_eq!(application.state, ApplicationState::Failed);
+        assert_eq!(application.message.as_deref(), Some("driver container failed with ExitCode: 1, Reason: Error"));
+        assert_eq!(application.driver.as_deref(), Some("gf-1-driver"));
+        assert_eq!(application.ui.as_deref(), Some("http://198.19.254.7:4040"));
+        assert_eq!(
+            application.executors.values().copied().collect::<Vec<_>>(),
+            [ExecutorState::Completed, ExecutorState::Failed, ExecutorState::Unknown]
+        );
+        assert!(!application.is_being_deleted);
+    }
+
+    #[test]
+    fn an_object_nobody_has_looked_at_is_new() {
+        let application = Application::read(&json!({"metadata": {"name": "gf-1", "uid": "u-1"}})).unwrap();
+        assert_eq!(application.state, ApplicationState::New);
+        assert_eq!((application.message, application.driver, application.ui), (None, None, None));
+    }
+
+    #[test]
+    fn what_has_no_uid_is_no_object() {
+        assert_eq!(Application::read(&json!({"metadata": {"name": "gf-1"}})), None);
+        assert_eq!(Application::read(&json!({"kind": "Status", "code": 410})), None);
+    }
+}
