@@ -2,6 +2,7 @@
 //!
 //! One folder per executor. The shape is the same for all: prepare → (commit) → start → watch → collect.
 
+pub mod identity;
 pub mod kubernetes;
 pub mod local;
 pub mod operator;

@@ -2,6 +2,7 @@
 
 mod launch;
 pub mod logs;
+pub mod manifest;
 pub mod output;
 mod report;
 pub mod spark;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    host::ATTEMPT_VARIABLE,
     launch::Launch,
     layout::{CONTEXT_FILE, OUTPUT_FILE},
     run_as::Account,
 };
+use crate::identity::Identity;
 
 /// Taken over from the scheduler. Nothing here carries a secret.
 const ALLOWED: [&str; 8] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL"];
@@ -37,29 +37,20 @@ pub(super) fn environment(
 }
 
 fn promised(launch: &Launch, scratch: &Path) -> Vec<(&'static str, String)> {
-    let try_number = launch.try_number.to_string();
     let path = |file: &str| scratch.join(file).to_string_lossy().into_owned();
-    let mut env = vec![
-        (ATTEMPT_VARIABLE, launch.attempt.to_string()),
-        ("GRIDFLOW_DAG_ID", launch.dag_id.to_string()),
-        ("GRIDFLOW_TASK_ID", launch.task_id.to_string()),
-        ("GRIDFLOW_RUN_ID", launch.run_id.to_string()),
-        ("GRIDFLOW_TRY_NUMBER", try_number.clone()),
-        ("GRIDFLOW_MAP_INDEX", launch.map_index.0.to_string()),
-        ("GRIDFLOW_CONTEXT", path(CONTEXT_FILE)),
-        ("GRIDFLOW_OUTPUT", path(OUTPUT_FILE)),
-        ("AIRFLOW_CTX_DAG_ID", launch.dag_id.to_string()),
-        ("AIRFLOW_CTX_TASK_ID", launch.task_id.to_string()),
-        ("AIRFLOW_CTX_DAG_RUN_ID", launch.run_id.to_string()),
-        ("AIRFLOW_CTX_TRY_NUMBER", try_number),
-        ("AIRFLOW_CTX_DAG_OWNER", launch.owner.clone()),
-    ];
-    if let Some(date) = &launch.logical_date {
-        env.push(("GRIDFLOW_LOGICAL_DATE", date.clone()));
-        env.push(("AIRFLOW_CTX_LOGICAL_DATE", date.clone()));
-    }
-    if let Some(parent) = &launch.traceparent {
-        env.push(("TRACEPARENT", parent.clone()));
-    }
+    let identity = Identity {
+        attempt: launch.attempt,
+        dag_id: &launch.dag_id,
+        task_id: &launch.task_id,
+        run_id: &launch.run_id,
+        map_index: launch.map_index,
+        try_number: launch.try_number,
+        logical_date: launch.logical_date.as_deref(),
+        owner: &launch.owner,
+        traceparent: launch.traceparent.as_deref(),
+    };
+    let mut env = identity.variables();
+    env.push(("GRIDFLOW_CONTEXT", path(CONTEXT_FILE)));
+    env.push(("GRIDFLOW_OUTPUT", path(OUTPUT_FILE)));
     env
 }

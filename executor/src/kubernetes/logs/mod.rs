@@ -6,19 +6,24 @@
 //!   container has ended          ──► Ended { message, notes }
 //!   attempt is reported          ◄── what it left as its output
 //! ```
+//! A stream that ends proves nothing: API servers and kubelets restart. So once the container has ended the log is
+//! read once more from where the last stream left off, and is complete when that read ends.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod file;
+mod frames;
+mod stamps;
 
-use futures_util::{AsyncBufRead, AsyncReadExt};
-use k8s_openapi::api::core::v1::Pod;
+use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::{AsyncBufRead, AsyncBufReadExt};
+use k8s_openapi::{api::core::v1::Pod, jiff};
 use kube::api::{Api, LogParams};
 use tokio::{
-    fs::{self, File},
-    io::AsyncWriteExt,
     sync::oneshot,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
+use self::{file::LogFile, frames::Frames, stamps::Position};
 use super::output::{self, Left};
 
 /// Which container, and where its log goes.
@@ -29,7 +34,9 @@ pub struct Source {
     pub namespace: Arc<str>,
     pub pod: Arc<str>,
     pub container: Arc<str>,
-    /// The attempt's log, written anew.
+    /// As the container writes it into its frames: the attempt's id.
+    pub attempt: Arc<str>,
+    /// The attempt's log.
     pub path: PathBuf,
 }
 
@@ -55,70 +62,162 @@ pub enum Log {
 
 /// How long the rest of the log of an ended container is tried for.
 const REST_WITHIN: Duration = Duration::from_secs(30);
+/// How long a stream that is open has to end by itself when its container has.
+const STREAM_ENDS_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Follows a container's log until it has ended and its log is complete, and returns what it left as its output.
 ///
 /// Never fails: what could not be read is said in the log itself. If `ended` is dropped, the executor ends, and the
 /// next one writes the log anew.
 pub async fn follow(source: Source, mut ended: oneshot::Receiver<Ended>) -> Left {
-    let reading = async {
-        while copy(&source).await.is_err() {
-            sleep(RETRY_PAUSE).await;
-        }
-    };
-    tokio::pin!(reading);
-    let told = tokio::select! {
-        biased;
-        told = &mut ended => {
-            if matches!(told, Ok(Ended { log: Log::Complete, .. })) {
-                let _ = timeout(REST_WITHIN, reading).await;
+    let mut copy = Copy::new(&source);
+    let told = {
+        let live = live(&source, &mut copy);
+        tokio::pin!(live);
+        tokio::select! {
+            biased;
+            told = &mut ended => {
+                if matches!(told, Ok(Ended { log: Log::Complete, .. })) {
+                    let _ = timeout(STREAM_ENDS_WITHIN, live).await;
+                }
+                told
             }
-            told
+            never = &mut live => match never {},
         }
-        () = &mut reading => ended.await,
     };
-    let Ok(told) = told else { return Left::Nothing };
-    if let Err(error) = note(&source, &told.notes).await {
+    let Ok(Ended { message, log, mut notes }) = told else { return Left::Nothing };
+    let message = message.as_deref();
+    if log == Log::Complete
+        && let Err(error) = rest(&source, &mut copy, message).await
+    {
+        notes.insert(0, format!("the rest of the log could not be read: {error}"));
+    }
+    if let Err(error) = copy.finish(&notes).await {
         tracing::warn!(%error, path = %source.path.display(), "cannot write to the log of an attempt");
     }
-    output::parse(told.message.as_deref())
+    output::read(message, copy.frames.collected())
 }
 
-async fn copy(source: &Source) -> std::io::Result<()> {
-    let pods: Api<Pod> = Api::namespaced(source.client.clone(), &source.namespace);
-    let wanted = LogParams { container: Some(source.container.to_string()), follow: true, ..LogParams::default() };
-    let stream = pods.log_stream(&source.pod, &wanted).await.map_err(std::io::Error::other)?;
-    let mut file = create(source).await?;
-    pour(stream, &mut file).await
-}
-
-async fn pour(stream: impl AsyncBufRead, file: &mut File) -> std::io::Result<()> {
-    tokio::pin!(stream);
-    let mut chunk = vec![0; 64 << 10];
+/// While the container runs, and for as long as the last stream has something.
+async fn live(source: &Source, copy: &mut Copy) -> Infallible {
+    let mut pause = RETRY_PAUSE;
     loop {
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 {
-            return file.flush().await;
+        let before = copy.position.since();
+        let read = copy.read(source, Mode::Follow).await;
+        if before < copy.position.since() {
+            pause = RETRY_PAUSE;
         }
-        file.write_all(&chunk[..count]).await?;
-        file.flush().await?;
+        tracing::debug!(?read, pod = %source.pod, "the stream of a log ended");
+        sleep(pause).await;
+        pause = (pause * 2).min(RETRY_PAUSE_MAX);
     }
 }
 
-async fn create(source: &Source) -> std::io::Result<File> {
-    if let Some(folder) = source.path.parent() {
-        fs::create_dir_all(folder).await?;
+/// After the end. The output is waited for even where the log itself seems complete.
+async fn rest(source: &Source, copy: &mut Copy, message: Option<&str>) -> Result<(), String> {
+    let deadline = Instant::now() + REST_WITHIN;
+    loop {
+        let problem = match timeout_at(deadline, copy.read(source, Mode::Once)).await {
+            Ok(Ok(())) if !output::is_missing(message, copy.frames.collected()) => return Ok(()),
+            Ok(Ok(())) => "its output is not there".to_owned(),
+            Ok(Err(error)) if error.is_final() => return Err(error.to_string()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} seconds", REST_WITHIN.as_secs()),
+        };
+        if deadline < Instant::now() + RETRY_PAUSE {
+            return Err(problem);
+        }
+        sleep(RETRY_PAUSE).await;
     }
-    File::create(&source.path).await
 }
 
-async fn note(source: &Source, notes: &[String]) -> std::io::Result<()> {
-    if let Some(folder) = source.path.parent() {
-        fs::create_dir_all(folder).await?;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Follow,
+    /// What is there now.
+    Once,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{0}")]
+    Server(#[from] kube::Error),
+    #[error("{0}")]
+    Stream(#[source] io::Error),
+    #[error("cannot write it: {0}")]
+    File(#[source] io::Error),
+}
+
+impl Error {
+    /// The pod is gone: asking again is in vain.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Server(kube::Error::Api(status)) => status.code == 404,
+            Self::Server(_) | Self::Stream(_) | Self::File(_) => false,
+        }
     }
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(&source.path).await?;
-    let text: String = notes.iter().flat_map(|note| note.lines()).map(|line| format!("gridflow: {line}\n")).collect();
-    file.write_all(text.as_bytes()).await?;
-    file.flush().await
+}
+
+/// One container's log on its way into a file, over any number of streams.
+struct Copy {
+    position: Position,
+    frames: Frames,
+    file: LogFile,
+}
+
+impl Copy {
+    fn new(source: &Source) -> Self {
+        Self {
+            position: Position::default(),
+            frames: Frames::new(&source.attempt),
+            file: LogFile::new(source.path.clone()),
+        }
+    }
+
+    /// Reads until the stream ends.
+    async fn read(&mut self, source: &Source, mode: Mode) -> Result<(), Error> {
+        let pods: Api<Pod> = Api::namespaced(source.client.clone(), &source.namespace);
+        let since = self.position.since();
+        let wanted = LogParams {
+            container: Some(source.container.to_string()),
+            follow: mode == Mode::Follow,
+            timestamps: true,
+            since_time: since.and_then(|since| jiff::Timestamp::from_second(since.timestamp()).ok()),
+            ..LogParams::default()
+        };
+        self.file.flush().await.map_err(Error::File)?;
+        let stream = pods.log_stream(&source.pod, &wanted).await?;
+        self.pour(stream).await
+    }
+
+    async fn pour(&mut self, stream: impl AsyncBufRead) -> Result<(), Error> {
+        tokio::pin!(stream);
+        self.file.begin().await.map_err(Error::File)?;
+        let mut part = self.position.stream();
+        let (mut text, mut log) = (Vec::new(), Vec::new());
+        loop {
+            let bytes = stream.fill_buf().await.map_err(Error::Stream)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let count = bytes.len();
+            self.position.take(&mut part, bytes, &mut text);
+            stream.consume_unpin(count);
+            self.frames.take(&text, &mut log);
+            // Handed over before anything is waited for: if this future is dropped, nothing of it is lost.
+            self.file.push(&log);
+            text.clear();
+            log.clear();
+            self.file.flush().await.map_err(Error::File)?;
+        }
+    }
+
+    async fn finish(&mut self, notes: &[String]) -> io::Result<()> {
+        let mut log = Vec::new();
+        self.frames.finish(&mut log);
+        self.file.push(&log);
+        self.file.finish(notes).await
+    }
 }

@@ -23,9 +23,9 @@ use super::{
     super::layout::{HOST_LOG, LOCK, RECORDS},
     Error,
     handover::{Handover, inherit},
-    process::ATTEMPT_VARIABLE,
     records,
 };
+use crate::identity::ATTEMPT_VARIABLE;
 
 /// Starts a host that outlives the caller: `PROGRAM ARGUMENTS… --state-dir DIR` in a session of its own and with
 /// nothing of the caller's open. Returns when it is on its way; it may find that another one was faster.

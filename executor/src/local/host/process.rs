@@ -6,9 +6,7 @@ use nix::libc;
 use uuid::Uuid;
 
 use super::{clock::BootNs, record::Birth};
-
-/// The variable that marks every process of an attempt.
-pub(in crate::local) const ATTEMPT_VARIABLE: &str = "GRIDFLOW_ATTEMPT_ID";
+use crate::identity::ATTEMPT_VARIABLE;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {

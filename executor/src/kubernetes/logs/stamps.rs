@@ -1,0 +1,215 @@
+//! A log that is read again after a broken stream, without a line missing or there twice.
+//!
+//! ```text
+//! 2026-03-01T14:00:01.120000000Z first line
+//! 2026-03-01T14:00:01.730000000Z second l┄┄ the stream breaks: 1 line and 8 bytes of this second are there
+//! ```
+//! A log can only be asked for from a second on, so what was taken since the start of that second is counted, and as
+//! much of the next stream is passed over. Every line begins with its time, which is taken away. Lines are never held
+//! in memory: only their beginnings matter.
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+/// Longer than any time; a line without one is text from its first byte.
+const STAMP_BYTES_MAX: usize = 40;
+
+/// What was taken so far, over all streams.
+#[derive(Debug, Default)]
+pub(super) struct Position {
+    /// The second of the last line that was begun.
+    second: Option<DateTime<Utc>>,
+    /// The latest time of any line.
+    newest: Option<DateTime<Utc>>,
+    /// Finished lines since that second.
+    lines: u64,
+    /// Text of the line that is not finished, and its time.
+    partial: Option<(DateTime<Utc>, u64)>,
+}
+
+/// One stream, from [`Position::since`] on.
+#[derive(Debug)]
+pub(super) struct Stream {
+    lines_to_skip: u64,
+    partial_to_skip: Option<(DateTime<Utc>, u64)>,
+    newest: Option<DateTime<Utc>>,
+    at: At,
+}
+
+#[derive(Debug)]
+enum At {
+    Stamp(Vec<u8>),
+    Text {
+        /// Whether the line counts: a later stream will show it again.
+        counts: Option<DateTime<Utc>>,
+        /// How many bytes of it are there already.
+        skip: u64,
+        taken: u64,
+    },
+    /// In a line that is there already.
+    Known,
+}
+
+impl Position {
+    /// From where to ask for the log; `None` is from its beginning.
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        self.second
+    }
+
+    pub fn stream(&self) -> Stream {
+        Stream {
+            lines_to_skip: self.lines,
+            partial_to_skip: self.partial,
+            newest: self.newest,
+            at: At::Stamp(Vec::new()),
+        }
+    }
+
+    /// Appends what is new in a piece of a stream to `text`.
+    pub fn take(&mut self, stream: &mut Stream, mut bytes: &[u8], text: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            bytes = match &mut stream.at {
+                At::Stamp(stamp) => {
+                    let end = bytes.iter().position(|byte| matches!(byte, b' ' | b'\n'));
+                    let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    stamp.extend_from_slice(part);
+                    if end.is_none() && stamp.len() <= STAMP_BYTES_MAX {
+                        return;
+                    }
+                    let stamp = std::mem::take(stamp);
+                    self.begin_line(stream, &stamp, rest, text)
+                }
+                At::Known => match bytes.iter().position(|byte| *byte == b'\n') {
+                    Some(end) => {
+                        stream.at = At::Stamp(Vec::new());
+                        &bytes[end + 1..]
+                    }
+                    None => return,
+                },
+                At::Text { counts, skip, taken } => {
+                    let end = bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+                    let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    let known = usize::try_from(*skip).unwrap_or(usize::MAX).min(part.len());
+                    *skip -= known as u64;
+                    *taken += part.len() as u64;
+                    text.extend_from_slice(&part[known..]);
+                    if let Some(at) = *counts {
+                        if end.is_some() {
+                            self.lines += 1;
+                            self.partial = None;
+                        } else if *skip == 0 {
+                            self.partial = Some((at, *taken));
+                        }
+                    }
+                    if end.is_some() {
+                        stream.at = At::Stamp(Vec::new());
+                    }
+                    rest
+                }
+            };
+        }
+    }
+
+    /// `rest` begins with what stands behind the time.
+    fn begin_line<'b>(&mut self, stream: &mut Stream, stamp: &[u8], rest: &'b [u8], text: &mut Vec<u8>) -> &'b [u8] {
+        let Some(at) = parse(stamp) else {
+            text.extend_from_slice(stamp);
+            stream.at = At::Text { counts: None, skip: 0, taken: 0 };
+            return rest;
+        };
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        // Newer than anything that was taken, and lines to pass over are left: the node has thrown them away.
+        if stream.newest.is_some_and(|newest| newest < at) {
+            stream.lines_to_skip = 0;
+        }
+        if 0 < stream.lines_to_skip {
+            stream.lines_to_skip -= 1;
+            stream.at = At::Known;
+            return rest;
+        }
+        let skip = match stream.partial_to_skip.take() {
+            Some((begun, taken)) if begun == at => taken,
+            Some(_) | None => 0,
+        };
+        let second = at.trunc_subsecs(0);
+        if self.second.is_none_or(|known| known < second) {
+            (self.second, self.lines) = (Some(second), 0);
+        }
+        self.newest = self.newest.max(Some(at));
+        // A line from before, after the node's clock was set back: a later stream will not show it.
+        let counts = (self.second == Some(second)).then_some(at);
+        if 0 == skip {
+            self.partial = counts.map(|at| (at, 0));
+        }
+        stream.at = At::Text { counts, skip, taken: 0 };
+        rest
+    }
+}
+
+fn parse(stamp: &[u8]) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(std::str::from_utf8(stamp).ok()?).ok().map(|at| at.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lines with their times in milliseconds, as the kubelet shows them from a time on.
+    fn shown(lines: &[(i64, String)], since: Option<DateTime<Utc>>) -> Vec<u8> {
+        let shown = lines.iter().map(|(ms, line)| (DateTime::from_timestamp_millis(*ms).unwrap(), line));
+        let shown = shown.filter(|(at, _)| since.is_none_or(|since| since <= *at));
+        shown.map(|(at, line)| format!("{} {line}\n", at.format("%Y-%m-%dT%H:%M:%S%.9fZ"))).collect::<String>().into()
+    }
+
+    fn text(lines: &[(i64, String)]) -> String {
+        lines.iter().map(|(_, line)| format!("{line}\n")).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn however_often_a_stream_breaks_every_line_is_there_once(
+            steps in proptest::collection::vec((0..700_i64, "[a-z ]{0,6}"), 1..30),
+            breaks in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..6),
+            piece in 1..50_usize,
+        ) {
+            let mut ms = 0;
+            let lines: Vec<_> = steps.into_iter().map(|(step, line)| { ms += step; (ms, line) }).collect();
+            let mut position = Position::default();
+            let mut taken = Vec::new();
+            // Each stream shows what was written by then, and breaks anywhere in it.
+            let mut written = 0;
+            for (more, cut) in breaks {
+                written = written.max(more.index(lines.len() + 1));
+                let bytes = shown(&lines[..written], position.since());
+                let mut stream = position.stream();
+                for bytes in bytes[..cut.index(bytes.len() + 1)].chunks(piece) {
+                    position.take(&mut stream, bytes, &mut taken);
+                }
+            }
+            let mut stream = position.stream();
+            for bytes in shown(&lines, position.since()).chunks(piece) {
+                position.take(&mut stream, bytes, &mut taken);
+            }
+            prop_assert_eq!(String::from_utf8(taken).unwrap(), text(&lines));
+        }
+    }
+
+    #[test]
+    fn lines_that_the_node_has_thrown_away_do_not_hide_new_ones() {
+        let lines: Vec<_> = (0..6).map(|no| (no * 100, format!("line {no}"))).collect();
+        let mut position = Position::default();
+        let mut taken = Vec::new();
+        position.take(&mut position.stream(), &shown(&lines[..4], None), &mut taken);
+        position.take(&mut position.stream(), &shown(&lines[4..], position.since()), &mut taken);
+        assert_eq!(String::from_utf8(taken).unwrap(), text(&lines));
+    }
+
+    #[test]
+    fn a_line_without_a_time_is_text() {
+        let mut position = Position::default();
+        let mut taken = Vec::new();
+        position.take(&mut position.stream(), b"failed to open the log\nnot a time\n", &mut taken);
+        assert_eq!(taken, b"failed to open the log\nnot a time\n");
+    }
+}
