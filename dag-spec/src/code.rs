@@ -439,6 +439,12 @@ codes! {
         bad: "tasks:\n  hello: {pod: {image: busybox, spec: {restartPolicy: OnFailure}}}",
         good: "tasks:\n  hello: {pod: {image: busybox}, retries: 3}"
     }
+    SecretInObject "GF0606" "a secret would stand where many may read it" {
+        what: "A value of a Spark configuration looks like a secret. It would stand in the SparkApplication, and in the arguments and logs of Spark.",
+        fix: "Keep it in a Kubernetes Secret. `secrets: NAME` makes environment variables of its keys, and a value `${env.VARIABLE}` of Hadoop's configuration reads one; S3 reads `AWS_SECRET_ACCESS_KEY` by itself.",
+        bad: "tasks:\n  job:\n    spark:\n      main_file: local:///opt/app/job.py\n      conf: {spark.hadoop.fs.s3a.secret.key: hunter2}",
+        good: "tasks:\n  job:\n    spark:\n      main_file: local:///opt/app/job.py\n      secrets: minio"
+    }
     MissingFile "GF0801" "a file does not exist" {
         what: "The DAG refers to a file that is not there.",
         fix: "Correct the path; it is relative to the DAG file.",

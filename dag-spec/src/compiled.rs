@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use gridflow_core::{Dag, TaskNo};
+use gridflow_core::{Dag, ExecutorKind, TaskKind, TaskNo};
 use serde_json::{Map, Value, json};
 
 use crate::{
     dag::{Env, EventDecision, ParamError, Params, TriggerError, TriggerSpec},
     diagnostic::Diagnostic,
     kubernetes::{Image, Level, PodLayers, is_wrapped, pod_layers},
-    operator::{Launch, Operator, Rendered},
+    operator::{Launch, Operator, Rendered, outer_templates},
     template::{Context, RenderError, Renderer, Scope, Template},
 };
 
@@ -149,11 +149,16 @@ impl CompiledDag {
     pub fn render(&self, task_no: TaskNo, context: &Context<'_>) -> Result<Rendered, RenderError> {
         let at = task_no.0 as usize;
         let TaskTemplates { own, env, levels, .. } = &self.templates[at];
-        let renderer = self.renderer(task_no, context, own.iter().chain(env.0.values()))?;
+        // A process needs nothing of what outer levels say of pods, so their templates cannot hinder it.
+        let is_spark = self.operators[at].kind() == TaskKind::Attempt(ExecutorKind::Spark);
+        let of_levels = if is_spark { &levels[..] } else { &[] };
+        let templates = own.iter().chain(env.0.values()).chain(outer_templates(of_levels));
+        let renderer = self.renderer(task_no, context, templates)?;
         let env = env.0.iter().map(|(name, value)| Ok((name.clone(), renderer.text(value)?)));
         let env = env.collect::<Result<Vec<_>, RenderError>>()?;
         let zone = self.dag.timetable().timezone;
-        self.operators[at].render(&Launch { renderer: &renderer, files: &self.files, env, levels, zone })
+        let name = format!("{}.{}", self.dag.id().as_str(), self.dag.task(task_no).id.as_str());
+        self.operators[at].render(&Launch { renderer: &renderer, files: &self.files, env, levels, name, zone })
     }
 
     /// The pod of one attempt of a task whose executor is Kubernetes.

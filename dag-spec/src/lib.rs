@@ -12,6 +12,7 @@
 
 mod assemble;
 mod check;
+pub mod clusters;
 mod code;
 mod compile;
 mod compiled;
@@ -24,6 +25,7 @@ mod operator;
 mod read;
 mod schema;
 mod source;
+mod spark;
 mod suggest;
 mod template;
 mod yaml;
@@ -42,7 +44,8 @@ pub use diagnostic::{Diagnostic, Excerpt, Severity, render_json, render_text};
 pub use files::{FileError, Files, NoFiles};
 pub use kubernetes::{POD_WORK_DIR, PodLayers, TASK_CONTAINER};
 pub use limit::{FILE_BYTES_MAX, YAML_BYTES_MAX};
-pub use operator::{Operator, Rendered, TriggerDagRun};
-pub use schema::{json_schema, reference_markdown};
+pub use operator::{Operator, Rendered, SparkLayers, TriggerDagRun};
+pub use schema::{clusters_schema, json_schema, reference_markdown};
 pub use source::{Position, Span};
+pub use spark::{API_VERSION as SPARK_API_VERSION, DRIVER_CONTAINER, EXECUTOR_CONTAINER};
 pub use template::{Context, RenderError, RunContext, TaskInstanceContext};

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    clusters::{ClusterKeys, ClustersKeys, KeepKeys},
     dag::{DagKeys, Groups, TaskDefaults},
     operator::{Description, Operator, Outputs},
     read::{Definitions, Field, Read, Spec, object_schema},
@@ -18,15 +19,8 @@ pub fn json_schema() -> Value {
     let mut definitions = Definitions::default();
     let fields = DagKeys::fields(&mut definitions);
     let mut schema = object_schema(DagKeys::doc(), &fields);
-    let map = schema.as_object_mut().expect("a schema is an object");
-    map.insert("required".into(), json!(["tasks"]));
-    let mut root = serde_json::Map::new();
-    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
-    root.insert("$id".into(), format!("urn:gridflow:dag:{VERSION}").into());
-    root.insert("title".into(), "Gridflow DAG".into());
-    root.append(map);
-    root.insert("$defs".into(), definitions.schemas.into_iter().collect::<serde_json::Map<_, _>>().into());
-    Value::Object(root)
+    schema["required"] = json!(["tasks"]);
+    document("dag", "Gridflow DAG", schema, definitions)
 }
 
 const INTRODUCTION: &str = r#"# YAML reference
@@ -100,6 +94,7 @@ pub fn reference_markdown() -> String {
         let (doc, fields) = known(name);
         section(&mut out, 3, name, &doc, &fields);
     }
+    clusters(&mut out, &mut definitions);
     out.push_str(TEMPLATES);
     for variable in VARIABLES {
         out.push_str(&format!("| `{}` | {} |\n", variable.name, cell(variable.doc)));
@@ -116,6 +111,51 @@ pub fn reference_markdown() -> String {
     let filters: Vec<_> = FILTERS.iter().map(|name| format!("`{name}`")).collect();
     out.push_str(&format!("\nFilters: {}.\n", filters.join(", ")));
     out
+}
+
+const CLUSTERS: &str = r#"
+The file is the server's, and no part of a DAG: `gridflow … --kubernetes FILE`.
+Its JSON Schema is `docs/clusters.schema.json`.
+
+```yaml
+clusters:
+  default:
+    in_cluster: true
+    namespaces: [data, ml]
+    image: registry.example.com/gridflow:0.1
+    task_image: python:3.12
+    service_account: tasks
+    pod: {spec: {tolerations: [{key: batch, operator: Exists}]}}
+    keep: {succeeded: 0s, failed: 1h}
+```
+"#;
+
+/// The part about the clusters file.
+fn clusters(out: &mut String, definitions: &mut Definitions) {
+    let fields = ClustersKeys::fields(definitions);
+    section(out, 2, ClustersKeys::NAME, ClustersKeys::doc(), &[]);
+    out.push_str(CLUSTERS);
+    table(out, &fields);
+    section(out, 3, ClusterKeys::NAME, ClusterKeys::doc(), &ClusterKeys::fields(definitions));
+    section(out, 3, KeepKeys::NAME, KeepKeys::doc(), &KeepKeys::fields(definitions));
+}
+
+/// The JSON Schema of the clusters file.
+pub fn clusters_schema() -> Value {
+    let mut definitions = Definitions::default();
+    let fields = ClustersKeys::fields(&mut definitions);
+    document("clusters", "Gridflow clusters", object_schema(ClustersKeys::doc(), &fields), definitions)
+}
+
+fn document(name: &str, title: &str, mut schema: Value, definitions: Definitions) -> Value {
+    let map = schema.as_object_mut().expect("a schema is an object");
+    let mut root = serde_json::Map::new();
+    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("$id".into(), format!("urn:gridflow:{name}:{VERSION}").into());
+    root.insert("title".into(), title.into());
+    root.append(map);
+    root.insert("$defs".into(), definitions.schemas.into_iter().collect::<serde_json::Map<_, _>>().into());
+    Value::Object(root)
 }
 
 fn outputs_table(outputs: Outputs) -> String {

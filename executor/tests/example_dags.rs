@@ -93,7 +93,9 @@ impl Run {
                 self.log.push_str(&String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()));
                 ended.status.code().unwrap()
             }
-            Rendered::Pod { .. } | Rendered::TriggerDag(_) | Rendered::Empty => panic!("`{task}` is nothing to start"),
+            Rendered::Pod { .. } | Rendered::Spark(_) | Rendered::TriggerDag(_) | Rendered::Empty => {
+                panic!("`{task}` is nothing to start")
+            }
         };
         if let Ok(bytes) = fs::read(&output) {
             self.outputs.insert(task.to_owned(), serde_json::from_slice(&bytes).unwrap());

@@ -59,7 +59,7 @@ pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Laun
             let (argv, files) = operator(ground.program, name, &spec);
             (argv, env, files)
         }
-        Rendered::Pod { .. } | Rendered::TriggerDag(_) | Rendered::Empty => {
+        Rendered::Pod { .. } | Rendered::Spark(_) | Rendered::TriggerDag(_) | Rendered::Empty => {
             return Err(format!("the task `{}` has nothing to launch", task.id));
         }
     };
@@ -92,9 +92,11 @@ pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Laun
 pub(crate) fn trigger_dag(ground: &Ground<'_>, which: Try) -> Result<TriggerDagRun, String> {
     match render(ground, which)? {
         Rendered::TriggerDag(run) => Ok(run),
-        Rendered::Command { .. } | Rendered::Operator { .. } | Rendered::Pod { .. } | Rendered::Empty => {
-            Err("the task is no `trigger_dag`".to_owned())
-        }
+        Rendered::Command { .. }
+        | Rendered::Operator { .. }
+        | Rendered::Pod { .. }
+        | Rendered::Spark(_)
+        | Rendered::Empty => Err("the task is no `trigger_dag`".to_owned()),
     }
 }
 

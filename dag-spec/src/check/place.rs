@@ -34,7 +34,11 @@ pub fn check_place(task: &FlatTask, cx: &mut Cx<'_>) {
         }
         None if task.own.has_kubernetes => {
             let message = format!("task `{}` has no pod to set up: `{name}` {what}", task.id);
-            cx.report(Code::ExecutorNotPossible, task.span, message).help = Some("remove `kubernetes:`".into());
+            let help = match operator.kind() {
+                TaskKind::Attempt(_) => format!("say it in `{name}:`, for driver and executors"),
+                TaskKind::Empty | TaskKind::TriggerDag { .. } => "remove `kubernetes:`".into(),
+            };
+            cx.report(Code::ExecutorNotPossible, task.span, message).help = Some(help);
         }
         None => {}
     }

@@ -7,10 +7,10 @@ mod key;
 mod label;
 mod restart;
 
-pub use container::{command, containers, env_from, init_containers, volume_mounts};
+pub use container::{command, containers, env, env_from, init_containers, volume_mounts};
 pub use key::{camel, foreign_keys};
 pub use label::{annotations, labels};
-pub use restart::duration_elsewhere;
+pub use restart::{duration_elsewhere, starts_again};
 
 use crate::{
     code::Code,

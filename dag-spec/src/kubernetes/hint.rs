@@ -24,6 +24,10 @@ const AIRFLOW: &[(&str, &str)] = &[
     ("termination_grace_period_seconds", "use the task's `grace:`"),
     ("restart_policy", "give the task `retries:`; a pod runs once"),
     ("skip_on_exit_code", "it is a key of the task, beside its operator"),
+    ("conn_id", "name the cluster with `master:` and `deploy_mode:`"),
+    ("status_poll_interval", "remove it: the end is seen at once"),
+    ("post_submit_commands", "make a task of its own of them"),
+    ("code_path", "write `main_file:`"),
     ("in_cluster", "clusters are described in the clusters file; name one with `cluster:`"),
     ("config_file", "clusters are described in the clusters file; name one with `cluster:`"),
     ("cluster_context", "clusters are described in the clusters file; name one with `cluster:`"),
@@ -45,7 +49,7 @@ const AIRFLOW: &[(&str, &str)] = &[
 /// Keys of a `pod:` that a process task brings along.
 const OF_PODS: &[&str] = &["command", "cmds", "args", "arguments"];
 
-const CONTEXTS: &[&str] = &["`kubernetes`", "`pod`", "`spark`", "`spark.driver`", "`spark.executor`"];
+const CONTEXTS: &[&str] = &["`kubernetes`", "`pod`", "`spark`", "`spark.driver`", "`spark.executor`", "`spark_submit`"];
 
 /// Help for a key that is unknown in one of our maps.
 pub fn hint(key: &str, what: &str, known: &[&str]) -> Option<String> {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{JsonPatch, ManifestFile, Resources, SourceUse, check};
+use super::{JsonPatch, ManifestFile, ManifestKind, Resources, SourceUse, check};
 use crate::{
-    read::{Cx, Definitions, OneOrMany, Read, Shape, Spanned, named, read_map, spec},
+    read::{Cx, Definitions, Fields, OneOrMany, Read, Shape, Spanned, Spec, named, read_map, spec},
+    source::Span,
     template::{Template, Tree},
     yaml::Node,
 };
@@ -79,6 +80,16 @@ spec! {
         pub template_file: Option<PodFile>,
         /// Operations of JSON Patch on the finished manifest.
         pub json_patch: Option<JsonPatch>,
+    }
+}
+
+impl KubernetesKeys {
+    /// Nothing set.
+    pub fn none() -> Self {
+        let map = crate::yaml::Map::default();
+        let source = crate::source::Source::new("", "");
+        let mut cx = Cx::new(&source, &crate::files::NoFiles);
+        Self::read_fields(&mut Fields::of(Span::default(), &map), &mut cx).expect("every key is optional")
     }
 }
 
@@ -194,7 +205,7 @@ pub struct PodFile(pub ManifestFile);
 impl Read for PodFile {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let path = Spanned::<String>::read(node, cx)?;
-        Some(Self(ManifestFile::read(&path, cx)))
+        Some(Self(ManifestFile::read(&path, ManifestKind::Pod, cx)))
     }
 
     fn shape(_: &mut Definitions) -> Shape {

@@ -11,9 +11,17 @@ use crate::{
     code::Code,
     read::{Cx, Read, Spanned},
     source::{Source, Span},
+    spark,
     template::{RenderError, Renderer, Template, Tree, Usage},
     yaml::{self, Node, NodeKind, Scalar, Style},
 };
+
+/// What a file holds the manifest of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestKind {
+    Pod,
+    SparkApplication,
+}
 
 /// A manifest in a file of the DAG version.
 #[derive(Debug, Clone)]
@@ -31,8 +39,8 @@ enum Content {
 impl ManifestFile {
     /// Reads a file beside the DAG. What is wrong in it is reported there, and the file counts as
     /// given, so that nothing is said to be missing.
-    pub fn read(path: &Spanned<String>, cx: &mut Cx<'_>) -> Self {
-        let content = read(path, cx).unwrap_or(Content::Values(Tree::Plain(Value::Null)));
+    pub fn read(path: &Spanned<String>, kind: ManifestKind, cx: &mut Cx<'_>) -> Self {
+        let content = read(path, kind, cx).unwrap_or(Content::Values(Tree::Plain(Value::Null)));
         Self { path: path.value.clone(), content }
     }
 
@@ -79,9 +87,18 @@ impl ManifestFile {
         task_container(&mut pod, Only::IsTheTask);
         Ok((fragment(pod), namespace))
     }
+
+    /// The application as a layer, and the namespace that it names.
+    pub fn render_application(&self, renderer: &Renderer) -> Result<(Value, Option<String>), RenderError> {
+        let mut application = spark::unwrapped(self.render(renderer)?);
+        spark::refused(&application).map_err(|reason| self.failed(reason))?;
+        let namespace = application.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned);
+        spark::texts(&mut application);
+        Ok((fragment(application), namespace))
+    }
 }
 
-fn read(path: &Spanned<String>, cx: &mut Cx<'_>) -> Option<Content> {
+fn read(path: &Spanned<String>, kind: ManifestKind, cx: &mut Cx<'_>) -> Option<Content> {
     let bytes = cx.file(&path.value, path.span)?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         cx.report(Code::BadManifest, path.span, format!("`{}` is not UTF-8", path.value));
@@ -89,7 +106,7 @@ fn read(path: &Spanned<String>, cx: &mut Cx<'_>) -> Option<Content> {
     };
     let source = Source::new(&cx.beside(&path.value), text);
     let mut inner = Cx::new(&source, &crate::files::NoFiles);
-    let content = content(&source, &mut inner);
+    let content = content(&source, kind, &mut inner);
     if content.is_none() && inner.diagnostics.is_empty() {
         inner.report(Code::BadManifest, Span::default(), "the file is empty");
     }
@@ -98,7 +115,7 @@ fn read(path: &Spanned<String>, cx: &mut Cx<'_>) -> Option<Content> {
     content
 }
 
-fn content(source: &Source, cx: &mut Cx<'_>) -> Option<Content> {
+fn content(source: &Source, kind: ManifestKind, cx: &mut Cx<'_>) -> Option<Content> {
     let has_blocks = source.text.contains("{%") || source.text.contains("{#");
     let mut diagnostics = Vec::new();
     let node = yaml::parse(source, &mut diagnostics);
@@ -110,7 +127,10 @@ fn content(source: &Source, cx: &mut Cx<'_>) -> Option<Content> {
                 cx.wrong_type(&node, "a manifest: a map with `spec:`");
                 return None;
             }
-            check::pod(&node, cx);
+            match kind {
+                ManifestKind::Pod => check::pod(&node, cx),
+                ManifestKind::SparkApplication => spark::check::application(&node, cx),
+            }
             Tree::read(&node, cx).map(Content::Values)
         }
         Some(_) | None if has_blocks || source.text.contains("{{") => {

@@ -15,12 +15,17 @@ mod source;
 mod text;
 
 pub use hint::hint;
-pub use keys::{Kubernetes, KubernetesKeys, Level, PodRun};
-pub use layer::{Image, PodLayers, is_wrapped, pod_layers};
-pub use manifest::ManifestFile;
-pub use patch::JsonPatch;
+pub use keys::{
+    Annotations, EnvFrom, InitContainers, Kubernetes, KubernetesKeys, Labels, Level, Object, PodRun, PullPolicy, Texts,
+    Tolerations, VolumeMounts, Volumes,
+};
+pub use layer::{Accumulated, Image, PodLayers, is_wrapped, pod_layers, short_keys};
+pub use manifest::{ManifestFile, ManifestKind};
+pub use patch::{JsonPatch, join as join_patches};
+pub use quantity::check_node as check_quantity;
 pub use resources::Resources;
 pub use source::SourceUse;
+pub use text::{as_texts, pod_texts};
 
 /// The container of a pod that does the task's work.
 pub const TASK_CONTAINER: &str = "task";

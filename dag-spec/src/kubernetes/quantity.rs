@@ -61,6 +61,13 @@ pub fn check(text: &str, resource: &str, node: &Node, cx: &mut Cx<'_>) -> bool {
     true
 }
 
+/// Reports a literal scalar that is no quantity of a resource.
+pub fn check_node(resource: &str, node: &Node, cx: &mut Cx<'_>) {
+    if let Some(scalar) = node.scalar().filter(|_| !super::check::is_templated(node)) {
+        check(&scalar.text, resource, node, cx);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,11 +11,14 @@ mod exec;
 mod move_file;
 mod pod;
 mod python;
+mod spark;
+mod spark_submit;
 mod transfer;
 mod trigger_dag;
 mod validate_file;
 
 pub use pod::check_image;
+pub use spark::{SparkLayers, outer_templates};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -73,6 +76,8 @@ pub struct Launch<'a> {
     pub env: Vec<(String, String)>,
     /// `kubernetes:` of every level, outer ones first.
     pub levels: &'a [Arc<Level>],
+    /// `DAG.TASK`, for systems that show what runs in them.
+    pub name: String,
     /// The time zone of the DAG, for dates without one.
     pub zone: Tz,
 }
@@ -86,6 +91,8 @@ pub enum Rendered {
     Operator { name: &'static str, spec: Value, env: Vec<(String, String)> },
     /// A pod of any image; what it is made of is [`crate::CompiledDag::render_pod`]'s to say.
     Pod { env: Vec<(String, String)>, files: Vec<(String, Arc<[u8]>)> },
+    /// A Spark application.
+    Spark(SparkLayers),
     /// A run of another DAG.
     TriggerDag(TriggerDagRun),
     /// Nothing.
@@ -171,11 +178,12 @@ operators! {
     CopyFile "copy_file" copy_file::CopyFile;
     MoveFile "move_file" move_file::MoveFile;
     Pod "pod" pod::Pod;
+    Spark "spark" spark::Spark;
+    SparkSubmit "spark_submit" spark_submit::SparkSubmit;
 }
 
 /// Operators of Airflow's and of later versions, with what to say to those who look for them.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("spark", "Spark applications"),
     ("s3_copy", "copies in object storage"),
     ("s3_move", "moves in object storage"),
     ("sql", "SQL queries"),
@@ -189,9 +197,8 @@ impl Operator {
     pub fn runs_in_own_image(&self) -> bool {
         match self {
             Self::ValidateFile(_) | Self::CopyFile(_) | Self::MoveFile(_) => true,
-            Self::Bash(_) | Self::Exec(_) | Self::Python(_) | Self::Empty(_) | Self::TriggerDag(_) | Self::Pod(_) => {
-                false
-            }
+            Self::Bash(_) | Self::Exec(_) | Self::Python(_) | Self::Empty(_) | Self::TriggerDag(_) => false,
+            Self::Pod(_) | Self::Spark(_) | Self::SparkSubmit(_) => false,
         }
     }
 

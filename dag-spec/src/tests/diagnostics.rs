@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use super::*;
 
 mod kubernetes;
+mod spark;
 mod structure;
 mod syntax;
 mod templates;

@@ -1,5 +1,6 @@
 //! Tests of the whole language: YAML in, diagnostics or rendered launches out.
 
+mod clusters;
 mod dag;
 mod diagnostics;
 mod kubernetes;
@@ -8,6 +9,7 @@ mod python;
 mod render;
 mod robust;
 mod schema;
+mod spark;
 
 use std::{collections::BTreeMap, sync::Arc};
 

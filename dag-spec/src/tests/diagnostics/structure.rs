@@ -125,7 +125,7 @@ tasks:
       |
     2 |   a: {retries: 2}
       |   ^
-      = help: add one of `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file` and `pod`
+      = help: add one of `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file`, `pod`, `spark` and `spark_submit`
 
     error[GF0205]: task `b` has no operator
      --> dags/demo.yaml:3:3
@@ -164,19 +164,18 @@ tasks:
   a: {spark: {}}
   b: {s3_copy: {from: a, to: b}}
 "#), @r"
-    error[GF0901]: the operator `spark` (Spark applications) is not available in this version
-     --> dags/demo.yaml:2:7
+    error[GF0202]: `spark` needs `main_file`, or `jar` and `main_class`
+     --> dags/demo.yaml:2:14
       |
     2 |   a: {spark: {}}
-      |       ^^^^^
-      = help: available are `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file` and `pod`
+      |              ^^
 
     error[GF0901]: the operator `s3_copy` (copies in object storage) is not available in this version
      --> dags/demo.yaml:3:7
       |
     3 |   b: {s3_copy: {from: a, to: b}}
       |       ^^^^^^^
-      = help: available are `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file` and `pod`
+      = help: available are `bash`, `exec`, `python`, `empty`, `trigger_dag`, `validate_file`, `copy_file`, `move_file`, `pod`, `spark` and `spark_submit`
     ");
 }
 
