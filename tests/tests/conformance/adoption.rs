@@ -1,8 +1,7 @@
 //! Commands outlive the scheduler that started them.
 
 use anyhow::Result;
-
-use crate::Ground;
+use gridflow_tests::Ground;
 
 /// Runs until somebody writes the file `go`.
 const WAITS: &str = "tasks:

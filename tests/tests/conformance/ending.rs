@@ -1,8 +1,7 @@
 //! How commands end, and what becomes of their tasks.
 
 use anyhow::Result;
-
-use crate::Ground;
+use gridflow_tests::Ground;
 
 pub fn a_command_that_ends_well_is_a_success(ground: &Ground) -> Result<()> {
     ground.run("tasks:\n  a: {bash: '. $LIBRARY; true'}\n  b: {needs: a, bash: '. $LIBRARY; true'}\n", "success")?;

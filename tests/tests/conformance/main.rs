@@ -4,19 +4,18 @@
 
 mod adoption;
 mod ending;
-mod ground;
 mod output;
 mod stopping;
 mod surroundings;
 
 use anyhow::Result;
-
-use ground::{Executor, Ground};
+use gridflow_tests::{Executor, Ground};
 
 /// One module for each executor, with one test for each promise.
 macro_rules! promises {
     ($($module:ident::$name:ident,)*) => {
         mod local { $(#[test] fn $name() -> anyhow::Result<()> { super::kept_by(super::Executor::Local, super::$module::$name) })* }
+        mod kubernetes { $(#[test] fn $name() -> anyhow::Result<()> { super::kept_by(super::Executor::Kubernetes, super::$module::$name) })* }
     };
 }
 

@@ -1,8 +1,7 @@
 //! What commands give back: values and lines.
 
 use anyhow::{Context, Result};
-
-use crate::Ground;
+use gridflow_tests::Ground;
 
 pub fn what_a_command_writes_is_what_its_downstream_gets(ground: &Ground) -> Result<()> {
     let tasks = r#"tasks:

@@ -1,8 +1,7 @@
 //! Commands that are told to end, and those that take too long.
 
 use anyhow::Result;
-
-use crate::Ground;
+use gridflow_tests::Ground;
 
 pub fn a_canceled_command_is_asked_to_end_first(ground: &Ground) -> Result<()> {
     let tasks = "tasks:

@@ -1,8 +1,7 @@
 //! What a command finds when it starts.
 
 use anyhow::Result;
-
-use crate::Ground;
+use gridflow_tests::Ground;
 
 pub fn values_of_the_environment_arrive_unchanged(ground: &Ground) -> Result<()> {
     let tasks = r#"params: {word: {type: string, default: "it's \"quoted\" $HOME $(date) `id`"}}

@@ -1,4 +1,4 @@
-//! Where a promise is tried: a database, a folder of DAGs, and an executor.
+//! Where one run of one DAG is tried: a database, a folder of DAGs, and an executor.
 
 use std::{
     cell::RefCell,
@@ -6,16 +6,18 @@ use std::{
     fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use gridflow_testkit::kubernetes;
-use gridflow_tests::{
-    Cluster, Pods, Program,
-    check::{self, Outputs, Rules},
+
+use crate::{
+    Cluster, Pods, Program, Wire,
+    check::{self, Losses, Outputs, Rules},
     evidence::{Asked, Evidence, LIBRARY},
-    wait_for,
+    remains, wait_for,
     workload::now_us,
 };
 
@@ -26,7 +28,6 @@ const PARALLELISM: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executor {
     Local,
-    #[expect(dead_code, reason = "schedulers can't be told of a cluster yet")]
     Kubernetes,
 }
 
@@ -40,23 +41,53 @@ pub struct Ground {
 impl Ground {
     /// Nothing where this machine can't have such an executor.
     pub fn new(executor: Executor) -> Result<Option<Self>> {
+        match executor {
+            Executor::Local => Self::local().map(Some),
+            Executor::Kubernetes => kubernetes::Cluster::shared()?.map(|it| Self::with_pods(&it)).transpose(),
+        }
+    }
+
+    fn local() -> Result<Self> {
         let cluster = Cluster::new(&[])?;
         std::fs::write(cluster.path("library.sh"), LIBRARY).context("writing the library")?;
-        let pods = match executor {
-            Executor::Local => None,
-            Executor::Kubernetes => {
-                let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(None) };
-                Some(Pods::new(&kubernetes, &cluster)?)
-            }
-        };
-        Ok(Some(Self { cluster, pods, asked: RefCell::default() }))
+        Ok(Self { cluster, pods: None, asked: RefCell::default() })
+    }
+
+    pub fn with_pods(kubernetes: &Arc<kubernetes::Cluster>) -> Result<Self> {
+        Self::local()?.with(kubernetes, kubernetes.kubeconfig())
+    }
+
+    /// Its schedulers reach the API server by a wire that can fail.
+    pub fn wired(kubernetes: &Arc<kubernetes::Cluster>) -> Result<(Self, Wire)> {
+        let ground = Self::local()?;
+        let kubeconfig = std::fs::read_to_string(kubernetes.kubeconfig()).context("reading the kubeconfig")?;
+        let server = kubeconfig.split('"').find_map(|word| word.strip_prefix("https://")).context("the server")?;
+        let wire = Wire::start(server.parse().context("the server's address")?)?;
+        let own = ground.cluster.path("kubeconfig");
+        std::fs::write(&own, kubeconfig.replace(server, &format!("127.0.0.1:{}", wire.port())))?;
+        Ok((ground.with(kubernetes, &own)?, wire))
+    }
+
+    fn with(mut self, kubernetes: &Arc<kubernetes::Cluster>, kubeconfig: &Path) -> Result<Self> {
+        self.pods = Some(Pods::reached_by(kubernetes, &self.cluster, kubeconfig)?);
+        Ok(self)
+    }
+
+    /// Where its pods are.
+    pub fn pods(&self) -> &Pods {
+        self.pods.as_ref().expect("a test on pods has asked for them")
     }
 
     /// Starts a scheduler.
     pub fn scheduler(&self, name: &str) -> Result<Program> {
+        self.scheduler_with(name, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn scheduler_with(&self, name: &str, more: &[(&str, &str)]) -> Result<Program> {
         match &self.pods {
-            None => self.cluster.scheduler(name),
-            Some(pods) => self.cluster.scheduler_told(name, &pods.arguments(), &[]),
+            None => self.cluster.scheduler_with(name, more),
+            Some(pods) => self.cluster.scheduler_told(name, &pods.arguments(), more),
         }
     }
 
@@ -72,12 +103,24 @@ impl Ground {
     pub fn begin(&self, text: &str) -> Result<Program> {
         self.save(text)?;
         let scheduler = self.scheduler("first")?;
+        self.until_published(&scheduler)?;
+        self.ask()?;
+        Ok(scheduler)
+    }
+
+    /// Waits until the DAG can be run.
+    pub fn until_published(&self, scheduler: &Program) -> Result<()> {
         const PUBLISHED: &str = "SELECT dag_id FROM dag UNION ALL SELECT diagnostics::text FROM import_error";
-        let published = self.until_any(PUBLISHED, &scheduler)?;
+        let published = self.until_any(PUBLISHED, scheduler)?;
         anyhow::ensure!(published == "d", "the DAG is not taken: {published}");
+        Ok(())
+    }
+
+    /// Asks for a run.
+    pub fn ask(&self) -> Result<()> {
         self.cluster.queue_run("d", "one")?;
         self.asked.borrow_mut().runs.push(("d".into(), "one".into()));
-        Ok(scheduler)
+        Ok(())
     }
 
     /// The same, and waits until the run has ended so.
@@ -127,11 +170,28 @@ impl Ground {
         .with_context(|| self.picture(scheduler))
     }
 
-    /// Waits until that many commands have written down their end.
+    /// Waits until at least that many commands have written down their start.
+    pub fn until_started(&self, count: usize, scheduler: &Program) -> Result<()> {
+        self.until_true("starts", scheduler, || {
+            Ok(count <= self.written("marks").lines().filter(|line| line.starts_with("command-start")).count())
+        })
+    }
+
+    /// Waits until something is so.
+    pub fn until_true(&self, what: &str, scheduler: &Program, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+        wait_for(what, PATIENCE, || Ok(is_so()?.then_some(()))).with_context(|| self.picture(scheduler))
+    }
+
+    /// Commands of this test that live, whoever holds them.
+    pub fn commands_alive(&self) -> usize {
+        remains::naming(&self.cluster.path("marks")).len()
+    }
+
+    /// Waits until at least that many commands have written down their end.
     pub fn until_ended(&self, count: usize) -> Result<()> {
         wait_for("ends", PATIENCE, || {
             let ended = self.written("marks").lines().filter(|line| line.starts_with("command-end")).count();
-            Ok((ended == count).then_some(()))
+            Ok((count <= ended).then_some(()))
         })
     }
 
@@ -146,18 +206,26 @@ impl Ground {
         std::fs::read_to_string(self.cluster.path(name)).unwrap_or_default()
     }
 
-    /// The log of a task's last attempt.
+    /// What the command of a task's last attempt said.
     pub fn log_of(&self, task: &str) -> Result<String> {
-        let sql = format!(
-            "SELECT attempt_id FROM task_instance AS ti JOIN dag_run AS run ON run.id = ti.dag_run_id
-             JOIN dag_version_task AS task USING (dag_version_id, task_no) WHERE task_id = '{task}'"
-        );
-        let attempt = self.cluster.sql(&sql)?;
-        let logs = self.cluster.path("state/logs");
-        let path = find_file(&logs, &attempt).with_context(|| format!("there is no log of {attempt}"))?;
         // What the executor adds is for people.
-        let text = std::fs::read_to_string(path).context("reading a log")?;
-        Ok(text.split_inclusive('\n').filter(|line| !line.starts_with("gridflow: ")).collect())
+        let said = |line: &&str| !line.starts_with("gridflow: ");
+        Ok(self.log(task, "max")?.split_inclusive('\n').filter(said).collect())
+    }
+
+    /// The whole log of a task's first attempt.
+    pub fn first_log(&self, task: &str) -> Result<String> {
+        self.log(task, "min")
+    }
+
+    fn log(&self, task: &str, which: &str) -> Result<String> {
+        let attempt = self.cluster.sql(&format!(
+            "SELECT {which}(attempt_id::text) FROM attempt AS a JOIN dag_run AS run ON run.id = a.dag_run_id
+             JOIN dag_version_task AS task USING (dag_version_id, task_no) WHERE task_id = '{task}'"
+        ))?;
+        let path = find_file(&self.cluster.path("state/logs"), &attempt);
+        let path = path.with_context(|| format!("there is no log of `{attempt}`, an attempt of {task}"))?;
+        std::fs::read_to_string(path).context("reading a log")
     }
 
     /// Outcome and exit code of all attempts of a task, in order.
@@ -177,13 +245,19 @@ impl Ground {
         ))
     }
 
-    /// Everything that holds for all histories.
+    /// Everything that holds for all histories; no attempt was given up.
     pub fn check(&self) -> Result<()> {
+        self.check_with(Losses::None)
+    }
+
+    /// The same after something was done that may cost attempts their outcome.
+    pub fn check_with(&self, losses: Losses) -> Result<()> {
         let evidence = Evidence::read(&self.cluster, &self.cluster.path("marks"), self.asked.borrow().clone())?;
         let rules = Rules {
             parallelism: PARALLELISM,
             max_active_tasks: HashMap::from([("d".into(), 64)]),
             max_active_runs: HashMap::from([("d".into(), 16)]),
+            losses,
             outputs: Outputs::Any,
             ..Rules::default()
         };
@@ -191,7 +265,7 @@ impl Ground {
     }
 
     /// What is going on, for messages of failed tests.
-    fn picture(&self, scheduler: &Program) -> String {
+    pub fn picture(&self, scheduler: &Program) -> String {
         let sql = |sql| self.cluster.sql(sql).unwrap_or_else(|error| format!("{error:#}"));
         let pods = self.pods.as_ref().map(|pods| {
             let told = |args: &[&str]| pods.namespace.kubectl(args).unwrap_or_else(|error| format!("{error:#}"));
