@@ -32,6 +32,7 @@ run:
 test:
 	@scripts/ensure-postgresql
 	$(CARGO) build --workspace --bin gridflow
+	@scripts/build-pod-program
 	tests/services/kubernetes with $(CARGO) test --workspace --no-fail-fast
 	tests/airflow_client/run
 

@@ -3,10 +3,11 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gridflow_testkit::kubernetes::{self, DEBIAN, Namespace};
 use serde_json::{Value, json};
 
@@ -61,10 +62,17 @@ impl Pods {
     }
 }
 
-/// Gridflow's own image of the programs that lie beside the tests.
+/// Gridflow's own image: the program that lies beside the tests, and the small one that goes into pods.
 fn program_image(kubernetes: &kubernetes::Cluster) -> Result<String> {
-    let program = gridflow()?;
-    let pod_program = program.with_file_name("gridflow-pod");
-    let programs: Vec<&Path> = [program.as_path(), &pod_program].into_iter().filter(|path| path.is_file()).collect();
-    kubernetes.program_image(&programs)
+    kubernetes.program_image(&[&gridflow()?, &pod_program()?])
+}
+
+/// Built as for a release, since it runs where nothing of this machine is; quick if it has not changed.
+fn pod_program() -> Result<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/build-pod-program");
+    let output = Command::new(script).output().context("building the program for pods")?;
+    if !output.status.success() {
+        bail!("building the program for pods: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout).context("where the program lies")?.trim().into())
 }
