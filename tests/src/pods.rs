@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result, bail};
@@ -69,10 +69,16 @@ fn program_image(kubernetes: &kubernetes::Cluster) -> Result<String> {
 
 /// Built as for a release, since it runs where nothing of this machine is; quick if it has not changed.
 fn pod_program() -> Result<PathBuf> {
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = &*built {
+        return Ok(path.clone());
+    }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/build-pod-program");
     let output = Command::new(script).output().context("building the program for pods")?;
     if !output.status.success() {
         bail!("building the program for pods: {}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(String::from_utf8(output.stdout).context("where the program lies")?.trim().into())
+    let path = PathBuf::from(String::from_utf8(output.stdout).context("where the program lies")?.trim());
+    Ok(built.insert(path).clone())
 }
