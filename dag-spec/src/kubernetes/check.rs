@@ -7,7 +7,7 @@ mod key;
 mod label;
 mod restart;
 
-pub use container::{command, containers, env, env_from, init_containers, is_dns_label, volume_mounts};
+pub use container::{command, containers, env, env_from, init_containers, volume_mounts};
 pub use key::{camel, foreign_keys};
 pub use label::{annotations, labels};
 pub use restart::{duration_elsewhere, starts_again};
@@ -16,7 +16,6 @@ use crate::{
     code::Code,
     read::Cx,
     source::Span,
-    template::{Kind, Template},
     yaml::{Map, Node, NodeKind},
 };
 
@@ -188,15 +187,6 @@ pub fn tolerations(node: &Node, cx: &mut Cx<'_>) {
             }
         }
         foreign_keys(map, &["key", "operator", "value", "effect", "tolerationSeconds"], "a toleration", cx);
-    }
-}
-
-/// A name of a namespace or cluster, where it is written out.
-pub fn name(template: Option<&Template>, what: &str, cx: &mut Cx<'_>) {
-    let Some(template) = template.filter(|template| template.kind == Kind::Literal) else { return };
-    if !container::is_dns_label(&template.text) {
-        cx.report(Code::InvalidId, template.span, format!("`{}` is no name of a {what}", template.text)).help =
-            Some("it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends".into());
     }
 }
 

@@ -147,12 +147,20 @@ fn what_a_file_rendered_to_is_checked_at_the_launch() {
 }
 
 #[test]
-fn operators_of_our_own_have_pods_too() {
+fn operators_of_our_own_keep_our_image() {
     assert_snapshot!(layers(r#"
 executor: kubernetes
 kubernetes: {image: python, node_selector: {x: y}}
 tasks: {a: {copy_file: {from: /a, to: /b}}}
-"#), @r#"{"spec":{"nodeSelector":{"x":"y"},"containers":[{"name":"task","image":"python"}]}}"#);
+"#), @r#"{"spec":{"nodeSelector":{"x":"y"},"containers":[{"name":"task"}]}}"#);
+    assert_snapshot!(layers(r#"
+executor: kubernetes
+kubernetes: {image: python}
+tasks: {a: {copy_file: {from: /a, to: /b}, kubernetes: {image: mine}}}
+"#), @r#"
+    {"spec":{"containers":[{"name":"task"}]}}
+    {"spec":{"containers":[{"name":"task","image":"mine"}]}}
+    "#);
 }
 
 #[test]

@@ -1,11 +1,22 @@
 //! Attempts as Kubernetes pods and SparkApplications.
 
+mod attempt;
+mod classify;
+mod client;
+mod config;
+mod fleet;
+mod gone;
+pub mod identity;
 mod launch;
 pub mod logs;
 pub mod manifest;
 pub mod output;
+mod pod;
 mod report;
 pub mod spark;
+mod trouble;
 
+pub use client::{Error, Handle, KubernetesExecutor};
+pub use config::{Access, ClusterConfig, Config, Keep, Limits};
 pub use launch::{Launch, Object, Open, Payload};
 pub use report::Report;

@@ -76,7 +76,7 @@ fn container(node: &Node, cx: &mut Cx<'_>) {
     foreign_keys(map, CONTAINER_KEYS, "a container", cx);
 }
 
-pub fn is_dns_label(name: &str) -> bool {
+fn is_dns_label(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= 63 && name.chars().all(fits) && !name.starts_with('-') && !name.ends_with('-')
 }

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::part::{SparkExecutor, SparkPart};
 use crate::{
-    dag::Env,
     kubernetes::{
         Annotations, EnvFrom, InitContainers, JsonPatch, Labels, ManifestFile, ManifestKind, Object, PullPolicy,
         SourceUse, Texts, Tolerations, VolumeMounts, Volumes,
@@ -82,7 +81,7 @@ spec! {
         /// Options of the JVM.
         pub java_options: Option<Template>,
         /// Environment variables; values may be templates. The task's own `env:` is there, too.
-        pub env: Option<Env>,
+        pub env: Option<IndexMap<String, Template>>,
     }
 }
 

@@ -1,0 +1,447 @@
+//! Single calls to an API server: what is asked, and what the answer means. Nothing is decided here.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    api::{DeleteParams, GetParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    core::{Request, Status},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use gridflow_core::InstallationId;
+
+use super::{
+    super::{
+        attempt::{Condition, Confirmed, Deleted, Kind, Looked, Made, Owner, Refused},
+        gone::NodeWord,
+        identity,
+        launch::{Launch, Object},
+        pod::{Pod, RawPod},
+    },
+    access::Cluster,
+};
+
+/// An API server that needs longer is asked again.
+const CALL_WITHIN: Duration = Duration::from_secs(15);
+/// Admission webhooks of others may take up to ten seconds each.
+const CREATE_WITHIN: Duration = Duration::from_secs(40);
+/// The API server takes no larger Secret.
+const PAYLOAD_BYTES_MAX: usize = 1_000_000;
+const EVENTS_MAX: u32 = 100;
+const EVENTS_TOLD: usize = 10;
+
+const APPLICATIONS: &str = "sparkoperator.k8s.io/v1beta2";
+
+fn pods(namespace: &str) -> Request {
+    Request::new(format!("/api/v1/namespaces/{namespace}/pods"))
+}
+
+fn applications(namespace: &str) -> Request {
+    Request::new(format!("/apis/{APPLICATIONS}/namespaces/{namespace}/sparkapplications"))
+}
+
+/// Why a call brought nothing.
+enum Failed {
+    Status(Box<Status>),
+    /// Whether it was carried out is not known.
+    Unknown(String),
+}
+
+impl Failed {
+    fn words(&self) -> String {
+        match self {
+            Self::Status(status) => format!("{} ({})", status.message, status.code),
+            Self::Unknown(reason) => reason.clone(),
+        }
+    }
+
+    fn code(&self) -> u16 {
+        match self {
+            Self::Status(status) => status.code,
+            Self::Unknown(_) => 0,
+        }
+    }
+}
+
+async fn text(
+    cluster: &Cluster,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    within: Duration,
+) -> Result<String, Failed> {
+    let request = request.map_err(|error| Failed::Unknown(error.to_string()))?;
+    match timeout(within, cluster.client.request_text(request)).await {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(kube::Error::Api(status))) => Err(Failed::Status(status)),
+        Ok(Err(error)) => Err(Failed::Unknown(chain(&error))),
+        Err(_) => Err(Failed::Unknown(format!("no answer within {} s", within.as_secs()))),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failed> {
+    serde_json::from_str(text).map_err(|error| Failed::Unknown(format!("the answer can't be read: {error}")))
+}
+
+/// An error with what it came from, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        source = cause.source();
+    }
+    words
+}
+
+pub(super) async fn create(cluster: &Cluster, installation: InstallationId, launch: &Launch) -> Made {
+    if let Some(payload) = &launch.payload {
+        let bytes: usize = payload.files.iter().map(|(name, bytes)| name.len() + bytes.len()).sum();
+        if PAYLOAD_BYTES_MAX < bytes {
+            return Made::Invalid(format!(
+                "its files have {bytes} bytes together, and a Secret holds {PAYLOAD_BYTES_MAX}; put large ones into \
+                 storage or into the image"
+            ));
+        }
+    }
+    match &launch.object {
+        Object::Pod(pod) => create_pod(cluster, installation, launch, pod).await,
+        Object::SparkApplication(application) => create_application(cluster, installation, launch, application).await,
+    }
+}
+
+async fn create_pod(cluster: &Cluster, installation: InstallationId, launch: &Launch, pod: &Value) -> Made {
+    let api = pods(&launch.namespace);
+    let manifest = identity::stamp_pod(pod.clone(), installation, launch);
+    let request = api.create(&PostParams::default(), manifest.to_string().into_bytes());
+    let failed = match text(cluster, request, CREATE_WITHIN).await.and_then(|text| parse::<RawPod>(&text)) {
+        Ok(raw) => {
+            return Pod::read(raw)
+                .map_or_else(|| Made::Foreign("its labels were removed".to_owned()), |pod| Made::Pod(Box::new(pod)));
+        }
+        Err(failed) => failed,
+    };
+    if failed.code() != 409 {
+        return refused(failed);
+    }
+    match get_raw(cluster, &launch.namespace, &identity::name(launch.attempt)).await {
+        Ok(raw) => existing(raw, installation),
+        // Gone between the two calls.
+        Err(failed) => Made::Later(failed.words()),
+    }
+}
+
+fn existing(raw: RawPod, installation: InstallationId) -> Made {
+    let owner = raw.metadata.labels.get(identity::INSTALLATION).cloned();
+    if owner.as_deref() != Some(installation.to_string().as_str()) {
+        return Made::Foreign(match owner {
+            Some(other) => format!("it is of installation {other}"),
+            None => "it was not made by Gridflow".to_owned(),
+        });
+    }
+    match Pod::read(raw) {
+        Some(pod) => Made::Exists(Box::new(pod)),
+        None => Made::Foreign("it says of no attempt that it is its pod".to_owned()),
+    }
+}
+
+async fn create_application(
+    cluster: &Cluster,
+    installation: InstallationId,
+    launch: &Launch,
+    application: &Value,
+) -> Made {
+    let api = applications(&launch.namespace);
+    let manifest = identity::stamp_application(application.clone(), installation, launch);
+    let request = api.create(&PostParams::default(), manifest.to_string().into_bytes());
+    let made = text(cluster, request, CREATE_WITHIN).await;
+    let found = match made {
+        Err(failed) if failed.code() == 409 => {
+            text(cluster, api.get(&identity::name(launch.attempt), &GetParams::default()), CALL_WITHIN).await
+        }
+        other => other,
+    };
+    let object: Value = match found.and_then(|text| parse(&text)) {
+        Ok(object) => object,
+        Err(failed) if failed.code() == 404 => {
+            return Made::Denied(format!("the Spark operator is not installed in this cluster: {}", failed.words()));
+        }
+        Err(failed) => return refused(failed),
+    };
+    let metadata = &object["metadata"];
+    let is_ours = metadata["labels"][identity::INSTALLATION] == json!(installation.to_string())
+        && metadata["labels"][identity::ATTEMPT] == json!(launch.attempt.to_string())
+        && metadata["annotations"][identity::TURN] == json!(launch.turn.to_string())
+        && metadata["annotations"][identity::SPEC_HASH] == json!(identity::hex(&launch.spec_hash));
+    match metadata["uid"].as_str() {
+        Some(uid) if is_ours => Made::Application { uid: uid.into() },
+        _ => Made::Foreign("the SparkApplication is not what was committed".to_owned()),
+    }
+}
+
+/// What a refused creation means.
+fn refused(failed: Failed) -> Made {
+    let words = failed.words();
+    let Failed::Status(status) = &failed else { return Made::Later(words) };
+    match status.code {
+        400 | 413 | 415 | 422 => Made::Invalid(words),
+        // Quota becomes free. Rights of our own are for the people who run this.
+        403 if words.contains("exceeded quota") || words.contains("cannot create resource") => Made::Later(words),
+        403 if words.contains("violates PodSecurity") => Made::Invalid(words),
+        403 | 404 => Made::Denied(words),
+        _ if words.contains("denied the request") => Made::Denied(words),
+        _ => Made::Later(words),
+    }
+}
+
+pub(super) async fn make_secret(cluster: &Cluster, launch: &Launch, owner: &Owner) -> Refused<()> {
+    let api = Request::new(format!("/api/v1/namespaces/{}/secrets", launch.namespace));
+    let name = identity::name(launch.attempt);
+    let secret = match serde_json::to_vec(&secret(launch, owner, &name)) {
+        Ok(secret) => secret,
+        Err(error) => return Refused::Invalid(error.to_string()),
+    };
+    let failed = match text(cluster, api.create(&PostParams::default(), secret), CALL_WITHIN).await {
+        Ok(_) => return Refused::Done(()),
+        Err(failed) => failed,
+    };
+    match failed.code() {
+        409 => settle_secret(cluster, &api, &name, owner).await,
+        400 | 413 | 422 => Refused::Invalid(failed.words()),
+        _ => Refused::Later(failed.words()),
+    }
+}
+
+/// One that is there is ours, or was of a pod that is gone and waits for the garbage collector.
+async fn settle_secret(cluster: &Cluster, api: &Request, name: &str, owner: &Owner) -> Refused<()> {
+    let found = text(cluster, api.get(name, &GetParams::default()), CALL_WITHIN).await;
+    let found: Secret = match found.and_then(|text| parse(&text)) {
+        Ok(found) => found,
+        Err(failed) => return Refused::Later(failed.words()),
+    };
+    let owners = found.metadata.owner_references.unwrap_or_default();
+    if owners.iter().any(|reference| reference.uid == *owner.uid) {
+        return Refused::Done(());
+    }
+    let conditions = Preconditions { uid: found.metadata.uid, resource_version: None };
+    let params = DeleteParams { preconditions: Some(conditions), ..DeleteParams::default() };
+    match text(cluster, api.delete(name, &params), CALL_WITHIN).await {
+        Ok(_) => Refused::Later("the secret of an earlier pod is in the way and was deleted".to_owned()),
+        Err(failed) => Refused::Later(failed.words()),
+    }
+}
+
+fn secret(launch: &Launch, owner: &Owner, name: &str) -> Secret {
+    let (api_version, kind) = match owner.kind {
+        Kind::Pod => ("v1", "Pod"),
+        Kind::SparkApplication => (APPLICATIONS, "SparkApplication"),
+    };
+    let files = launch.payload.iter().flat_map(|payload| &payload.files);
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([(identity::ATTEMPT.to_owned(), launch.attempt.to_string())])),
+            owner_references: Some(vec![OwnerReference {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                uid: owner.uid.to_string(),
+                ..OwnerReference::default()
+            }]),
+            ..ObjectMeta::default()
+        },
+        immutable: Some(true),
+        data: Some(files.map(|(name, bytes)| (name.clone(), ByteString(bytes.to_vec()))).collect()),
+        ..Secret::default()
+    }
+}
+
+/// Removes our gate and adds our finalizer, both or neither, and only from the pod with that uid.
+pub(super) async fn confirm(cluster: &Cluster, namespace: &str, name: &str, uid: &str) -> Confirmed {
+    let patch = json!({
+        "metadata": {"uid": uid, "finalizers": [identity::FINALIZER]},
+        "spec": {"schedulingGates": [{"name": identity::GATE, "$patch": "delete"}]},
+    });
+    let request = pods(namespace).patch(name, &PatchParams::default(), &Patch::Strategic(patch));
+    let failed = match text(cluster, request, CALL_WITHIN).await.and_then(|text| parse::<RawPod>(&text)) {
+        Ok(raw) => return Pod::read(raw).map_or(Confirmed::NotOurs, |pod| Confirmed::Pod(Box::new(pod))),
+        Err(failed) => failed,
+    };
+    match failed.code() {
+        404 => Confirmed::NotOurs,
+        // Another uid, or a pod on its way out: a look at it tells.
+        409 | 422 => match get(cluster, namespace, name).await {
+            Ok(pod) if *pod.uid != *uid => Confirmed::NotOurs,
+            Ok(pod) if pod.is_guarded || pod.deletion.is_some() => Confirmed::Pod(Box::new(pod)),
+            Ok(_) => Confirmed::Later(failed.words()),
+            Err(failed) if failed.code() == 404 => Confirmed::NotOurs,
+            Err(failed) => Confirmed::Later(failed.words()),
+        },
+        _ => Confirmed::Later(failed.words()),
+    }
+}
+
+pub(super) async fn delete(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    condition: &Condition,
+    grace_s: Option<i64>,
+) -> Deleted {
+    let (uid, version) = match condition {
+        Condition::Unconfirmed { uid, version } => (uid, Some(version.clone())),
+        Condition::Uid(uid) => (uid, None),
+    };
+    let params = DeleteParams {
+        grace_period_seconds: grace_s.and_then(|seconds| u32::try_from(seconds).ok()),
+        preconditions: Some(Preconditions { uid: Some(uid.to_string()), resource_version: version }),
+        ..DeleteParams::default()
+    };
+    let failed = match text(cluster, pods(namespace).delete(name, &params), CALL_WITHIN).await {
+        Ok(_) => return Deleted::Asked,
+        Err(failed) => failed,
+    };
+    match failed.code() {
+        404 => Deleted::Missing,
+        409 => match get(cluster, namespace, name).await {
+            Ok(pod) if *pod.uid == **uid => Deleted::Changed(Some(Box::new(pod))),
+            Ok(_) => Deleted::Changed(None),
+            Err(failed) if failed.code() == 404 => Deleted::Missing,
+            Err(failed) => Deleted::Later(failed.words()),
+        },
+        _ => Deleted::Later(failed.words()),
+    }
+}
+
+/// Takes our finalizer off, and leaves those of others.
+pub(super) async fn release(cluster: &Cluster, namespace: &str, name: &str, uid: &str) -> Refused<()> {
+    let patch = json!({
+        "metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [identity::FINALIZER]},
+    });
+    let request = pods(namespace).patch(name, &PatchParams::default(), &Patch::Strategic(patch));
+    match text(cluster, request, CALL_WITHIN).await {
+        Ok(_) => Refused::Done(()),
+        Err(failed) => match failed.code() {
+            404 => Refused::Missing,
+            422 => Refused::Invalid(failed.words()),
+            _ => Refused::Later(failed.words()),
+        },
+    }
+}
+
+pub(super) async fn look(cluster: &Cluster, namespace: &str, name: &str) -> Looked {
+    match get(cluster, namespace, name).await {
+        Ok(pod) => Looked::Pod(Box::new(pod)),
+        Err(failed) if failed.code() == 404 => Looked::Missing,
+        Err(failed) => Looked::Later(failed.words()),
+    }
+}
+
+async fn get(cluster: &Cluster, namespace: &str, name: &str) -> Result<Pod, Failed> {
+    let raw = get_raw(cluster, namespace, name).await?;
+    // A pod without our labels is another one.
+    Pod::read(raw).ok_or_else(|| Failed::Status(Box::new(Status { code: 404, ..Status::default() })))
+}
+
+async fn get_raw(cluster: &Cluster, namespace: &str, name: &str) -> Result<RawPod, Failed> {
+    parse(&text(cluster, pods(namespace).get(name, &GetParams::default()), CALL_WITHIN).await?)
+}
+
+/// The application may not make another driver.
+pub(super) async fn drop_application(cluster: &Cluster, namespace: &str, name: &str) -> Refused<()> {
+    match text(cluster, applications(namespace).delete(name, &DeleteParams::default()), CALL_WITHIN).await {
+        Ok(_) => Refused::Done(()),
+        Err(failed) if failed.code() == 404 => Refused::Missing,
+        Err(failed) => Refused::Later(failed.words()),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawNode {
+    spec: RawNodeSpec,
+    status: RawNodeStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawNodeSpec {
+    taints: Vec<RawTaint>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawTaint {
+    key: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawNodeStatus {
+    node_info: RawNodeInfo,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawNodeInfo {
+    #[serde(rename = "bootID")]
+    boot_id: String,
+}
+
+pub(super) async fn look_at_node(cluster: &Cluster, node: &str) -> NodeWord {
+    let request = Request::new("/api/v1/nodes").get(node, &GetParams::default());
+    match text(cluster, request, CALL_WITHIN).await.and_then(|text| parse::<RawNode>(&text)) {
+        Ok(raw) => NodeWord::There {
+            boot: raw.status.node_info.boot_id.into(),
+            is_out_of_service: raw.spec.taints.iter().any(|taint| taint.key == "node.kubernetes.io/out-of-service"),
+        },
+        Err(failed) if failed.code() == 404 => NodeWord::Missing,
+        Err(failed) => NodeWord::Silent(failed.words()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct RawEvents {
+    items: Vec<RawEvent>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawEvent {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+    count: Option<u32>,
+    last_timestamp: Option<String>,
+    event_time: Option<String>,
+}
+
+/// The last events of a pod, oldest first. Without an answer, none: they are a help, and expire anyway.
+pub(super) async fn events(cluster: &Cluster, namespace: &str, uid: &str) -> Vec<String> {
+    let params = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(EVENTS_MAX);
+    let request = Request::new(format!("/api/v1/namespaces/{namespace}/events")).list(&params);
+    let Ok(mut events) = text(cluster, request, CALL_WITHIN).await.and_then(|text| parse::<RawEvents>(&text)) else {
+        return Vec::new();
+    };
+    // Both forms of the time are sorted as text: they are RFC 3339 in UTC.
+    events.items.sort_by_cached_key(|event| event.last_timestamp.clone().or_else(|| event.event_time.clone()));
+    let skipped = events.items.len().saturating_sub(EVENTS_TOLD);
+    events.items.iter().skip(skipped).map(event_line).collect()
+}
+
+fn event_line(event: &RawEvent) -> String {
+    let count = event.count.filter(|count| 1 < *count).map(|count| format!(" ({count} times)")).unwrap_or_default();
+    let warning = if event.kind.as_deref() == Some("Warning") { "warning: " } else { "" };
+    let (reason, message) = (event.reason.as_deref().unwrap_or("?"), event.message.as_deref().unwrap_or_default());
+    format!("event: {warning}{reason}{count}: {}", message.trim())
+}
+
+/// The name of what the attempt's calls are about, unless its pod says otherwise.
+pub(super) fn own_name(attempt: gridflow_core::AttemptId) -> Arc<str> {
+    identity::name(attempt).into()
+}

@@ -1,0 +1,78 @@
+//! From what the protocol wants done to the call that does it, and back.
+
+use gridflow_core::AttemptId;
+
+use super::{
+    super::{
+        attempt::{Answer, Effect, Refused},
+        fleet::{Sweep, SweepCall, Swept},
+    },
+    access::Cluster,
+    call,
+};
+
+/// Which cluster is called. `None`: nobody is.
+pub(super) fn cluster_of(effect: &Effect) -> Option<usize> {
+    match effect {
+        Effect::Create(_, site)
+        | Effect::MakeSecret { site, .. }
+        | Effect::Confirm { site, .. }
+        | Effect::Delete { site, .. }
+        | Effect::DropApplication { site }
+        | Effect::Release { site, .. }
+        | Effect::Look { site, .. }
+        | Effect::FetchEvents { site, .. } => Some(site.cluster),
+        Effect::Report(_)
+        | Effect::LookAtNode { .. }
+        | Effect::Follow { .. }
+        | Effect::EndLog(_)
+        | Effect::Sweep(..)
+        | Effect::WakeAt(_)
+        | Effect::Warn(_)
+        | Effect::Forget(_) => None,
+    }
+}
+
+/// `None`: nobody waits for the answer, and it has to be asked again.
+pub(super) async fn call(cluster: &Cluster, attempt: AttemptId, effect: &Effect) -> Option<Answer> {
+    Some(match effect {
+        Effect::MakeSecret { launch, owner, .. } => Answer::SecretMade(call::make_secret(cluster, launch, owner).await),
+        Effect::Confirm { site, name, uid } => {
+            Answer::Confirmed(call::confirm(cluster, &site.namespace, name, uid).await)
+        }
+        Effect::Delete { site, name, condition, grace_s } => {
+            Answer::Deleted(call::delete(cluster, &site.namespace, name, condition, *grace_s).await)
+        }
+        Effect::Release { site, name, uid } => {
+            Answer::Released(call::release(cluster, &site.namespace, name, uid).await)
+        }
+        Effect::Look { site, name } => Answer::Looked(call::look(cluster, &site.namespace, name).await),
+        Effect::FetchEvents { site, uid } => Answer::Events(call::events(cluster, &site.namespace, uid).await),
+        Effect::DropApplication { site } => {
+            return match call::drop_application(cluster, &site.namespace, &call::own_name(attempt)).await {
+                Refused::Done(()) | Refused::Missing | Refused::Invalid(_) => Some(Answer::ApplicationDropped),
+                Refused::Later(_) => None,
+            };
+        }
+        Effect::Create(..)
+        | Effect::Report(_)
+        | Effect::LookAtNode { .. }
+        | Effect::Follow { .. }
+        | Effect::EndLog(_)
+        | Effect::Sweep(..)
+        | Effect::WakeAt(_)
+        | Effect::Warn(_)
+        | Effect::Forget(_) => return None,
+    })
+}
+
+pub(super) async fn sweep(cluster: &Cluster, sweep: &Sweep) -> Swept {
+    match &sweep.what {
+        SweepCall::Delete(condition) => {
+            Swept::Deleted(call::delete(cluster, &sweep.site.namespace, &sweep.name, condition, Some(0)).await)
+        }
+        SweepCall::Release => {
+            Swept::Released(call::release(cluster, &sweep.site.namespace, &sweep.name, &sweep.uid).await)
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Attempts and strays together.

@@ -1,0 +1,68 @@
+//! Pods that can't start. Pure.
+
+use std::time::Duration;
+
+use super::pod::{Container, InitTrouble, Pod};
+
+/// A registry may hiccup, and nodes try again by themselves.
+const PULL_PATIENCE: Duration = Duration::from_secs(120);
+/// A config map or secret may be made a moment later.
+const CONFIG_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What keeps a pod from starting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trouble {
+    /// The kind: a pod that goes from one kind to another is given time again.
+    pub kind: &'static str,
+    pub patience: Duration,
+    pub message: String,
+}
+
+pub fn trouble(pod: &Pod, unschedulable_after: Duration) -> Option<Trouble> {
+    if pod.node.is_none() {
+        let message = pod.unschedulable.as_deref()?;
+        return Some(Trouble {
+            kind: "unschedulable",
+            patience: unschedulable_after,
+            message: format!("no node could take the pod for {}: {message}", words(unschedulable_after)),
+        });
+    }
+    if let Some(InitTrouble::Waiting { name, reason, message }) = pod.init.as_deref() {
+        return waiting(&format!("init container `{name}`"), reason, message.as_deref());
+    }
+    match &pod.task {
+        Container::Waiting { reason: Some(reason), message } => waiting("container", reason, message.as_deref()),
+        Container::Waiting { reason: None, .. }
+        | Container::Absent
+        | Container::Running { .. }
+        | Container::Ended(_) => None,
+    }
+}
+
+fn waiting(what: &str, reason: &str, message: Option<&str>) -> Option<Trouble> {
+    let (kind, patience, problem) = match reason {
+        "ErrImagePull" | "ImagePullBackOff" | "ImageInspectError" | "RegistryUnavailable" => {
+            ("image pull", PULL_PATIENCE, "the image can't be pulled")
+        }
+        "ErrImageNeverPull" => ("image", Duration::ZERO, "the image is not on the node, and may not be pulled"),
+        "InvalidImageName" => ("image", Duration::ZERO, "the name of the image is invalid"),
+        "SignatureValidationFailed" => ("image", Duration::ZERO, "the image's signature is refused"),
+        "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "RunContainerError"
+        | "PreCreateHookError"
+        | "PreStartHookError"
+        | "PostStartHookError" => ("config", CONFIG_PATIENCE, "the container can't be created"),
+        // Being created, and what a newer kubelet calls it.
+        _ => return None,
+    };
+    let detail = message.map(|message| format!(": {message}")).unwrap_or_default();
+    Some(Trouble { kind, patience, message: format!("{what}: {problem} ({reason}){detail}") })
+}
+
+fn words(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds % 60 == 0 && 0 < seconds => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}

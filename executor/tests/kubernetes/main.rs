@@ -1,0 +1,9 @@
+//! Attempts as pods of a real Kubernetes.
+
+mod cancel;
+mod ends;
+mod foreign;
+mod protocol;
+mod support;
+mod sweep;
+mod takeover;
