@@ -198,6 +198,8 @@ fn refused(failed: Failed) -> Made {
     }
 }
 
+/// Without the right to read secrets: one that is there under our name is made anew. It is ours, or was of a pod that is
+/// gone and waits for the garbage collector; and whoever mounts it is still gated.
 pub(super) async fn make_secret(cluster: &Cluster, launch: &Launch, owner: &Owner) -> Refused<()> {
     let api = Request::new(format!("/api/v1/namespaces/{}/secrets", launch.namespace));
     let name = identity::name(launch.attempt);
@@ -205,32 +207,17 @@ pub(super) async fn make_secret(cluster: &Cluster, launch: &Launch, owner: &Owne
         Ok(secret) => secret,
         Err(error) => return Refused::Invalid(error.to_string()),
     };
-    let failed = match text(cluster, api.create(&PostParams::default(), secret), CALL_WITHIN).await {
-        Ok(_) => return Refused::Done(()),
-        Err(failed) => failed,
-    };
-    match failed.code() {
-        409 => settle_secret(cluster, &api, &name, owner).await,
-        400 | 413 | 422 => Refused::Invalid(failed.words()),
-        _ => Refused::Later(failed.words()),
+    let create = || api.create(&PostParams::default(), secret.clone());
+    let mut made = text(cluster, create(), CALL_WITHIN).await;
+    if matches!(&made, Err(failed) if failed.code() == 409) {
+        made = match text(cluster, api.delete(&name, &DeleteParams::default()), CALL_WITHIN).await {
+            Err(failed) if failed.code() != 404 => Err(failed),
+            Ok(_) | Err(_) => text(cluster, create(), CALL_WITHIN).await,
+        };
     }
-}
-
-/// One that is there is ours, or was of a pod that is gone and waits for the garbage collector.
-async fn settle_secret(cluster: &Cluster, api: &Request, name: &str, owner: &Owner) -> Refused<()> {
-    let found = text(cluster, api.get(name, &GetParams::default()), CALL_WITHIN).await;
-    let found: Secret = match found.and_then(|text| parse(&text)) {
-        Ok(found) => found,
-        Err(failed) => return Refused::Later(failed.words()),
-    };
-    let owners = found.metadata.owner_references.unwrap_or_default();
-    if owners.iter().any(|reference| reference.uid == *owner.uid) {
-        return Refused::Done(());
-    }
-    let conditions = Preconditions { uid: found.metadata.uid, resource_version: None };
-    let params = DeleteParams { preconditions: Some(conditions), ..DeleteParams::default() };
-    match text(cluster, api.delete(name, &params), CALL_WITHIN).await {
-        Ok(_) => Refused::Later("the secret of an earlier pod is in the way and was deleted".to_owned()),
+    match made {
+        Ok(_) => Refused::Done(()),
+        Err(failed) if matches!(failed.code(), 400 | 413 | 422) => Refused::Invalid(failed.words()),
         Err(failed) => Refused::Later(failed.words()),
     }
 }

@@ -13,13 +13,13 @@ mod file;
 mod frames;
 mod stamps;
 
-use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{AsyncBufRead, AsyncBufReadExt};
 use k8s_openapi::{api::core::v1::Pod, jiff};
 use kube::api::{Api, LogParams};
 use tokio::{
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Instant, sleep, timeout, timeout_at},
 };
 
@@ -74,17 +74,19 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub async fn follow(source: Source, mut ended: oneshot::Receiver<Ended>) -> Left {
     let mut copy = Copy::new(&source);
     let told = {
-        let live = live(&source, &mut copy);
+        let is_over = Notify::new();
+        let live = live(&source, &mut copy, &is_over);
         tokio::pin!(live);
         tokio::select! {
             biased;
             told = &mut ended => {
                 if matches!(told, Ok(Ended { log: Log::Complete, .. })) {
+                    is_over.notify_one();
                     let _ = timeout(STREAM_ENDS_WITHIN, live).await;
                 }
                 told
             }
-            never = &mut live => match never {},
+            () = &mut live => unreachable!("nobody has said that it is over"),
         }
     };
     let Ok(Ended { message, log, mut notes }) = told else { return Left::Nothing };
@@ -100,9 +102,10 @@ pub async fn follow(source: Source, mut ended: oneshot::Receiver<Ended>) -> Left
     output::read(message, copy.frames.collected())
 }
 
-/// While the container runs, and for as long as the last stream has something.
-async fn live(source: &Source, copy: &mut Copy) -> Infallible {
+/// While the container runs; once it is over, until a stream ends in order.
+async fn live(source: &Source, copy: &mut Copy, is_over: &Notify) {
     let mut pause = RETRY_PAUSE;
+    let mut is_last = false;
     loop {
         let before = copy.position.since();
         let read = copy.read(source, Mode::Follow).await;
@@ -110,7 +113,14 @@ async fn live(source: &Source, copy: &mut Copy) -> Infallible {
             pause = RETRY_PAUSE;
         }
         tracing::debug!(?read, pod = %source.pod, "the stream of a log ended");
-        sleep(pause).await;
+        if is_last {
+            sleep(pause).await;
+        } else {
+            is_last = timeout(pause, is_over.notified()).await.is_ok();
+        }
+        if is_last && read.is_ok() {
+            return;
+        }
         pause = (pause * 2).min(RETRY_PAUSE_MAX);
     }
 }
