@@ -41,6 +41,8 @@ enum Fault {
     /// The answer ends after so many bytes, as if that were all.
     EndAfter(usize),
     Status(u16),
+    /// What a kubelet answers for a container that it has removed.
+    Removed,
 }
 
 impl Node {
@@ -106,8 +108,12 @@ impl Node {
         let follows = parameter(&target, "follow").is_some();
         let mut left = match fault {
             Some(Fault::BreakAfter(bytes) | Fault::EndAfter(bytes)) => bytes,
-            Some(Fault::Status(_)) | None => usize::MAX,
+            Some(Fault::Status(_) | Fault::Removed) | None => usize::MAX,
         };
+        if let Some(Fault::Removed) = fault {
+            let words = "unable to retrieve container logs for containerd://0";
+            return stream.write_all(format!("{:x}\r\n{words}\r\n0\r\n\r\n", words.len()).as_bytes()).await.ok();
+        }
         let mut shown = 0;
         loop {
             let changed = self.changed.notified();
@@ -272,6 +278,24 @@ async fn what_was_read_is_kept_where_nothing_more_can_be() {
     let (log, left, _) = following.end(None, Log::NoMore, &["the node is gone"]).await;
     assert!(log.starts_with("one\n") && log.ends_with("gridflow: the node is gone\n"), "{log}");
     assert_eq!(left, Left::Nothing);
+}
+
+#[tokio::test]
+async fn a_container_that_was_removed_after_its_log_was_read_is_no_loss() {
+    let following = following(&[]).await;
+    following.node.write("one");
+    following.wait_for("live", |log| log == "one\n").await;
+    // The open stream ends in order; whatever is asked later comes too late.
+    [Fault::Removed; 20].into_iter().for_each(|fault| following.node.fault(fault));
+    let (log, ..) = following.end(None, Log::Complete, &["canceled"]).await;
+    assert_eq!(log, "one\ngridflow: canceled\n");
+}
+
+#[tokio::test]
+async fn a_container_that_was_removed_before_its_log_was_read_is_said_in_the_log() {
+    let following = following(&[Fault::Removed; 20]).await;
+    let (log, ..) = following.end(None, Log::Complete, &[]).await;
+    assert!(log.starts_with("gridflow: the rest of the log could not be read: its node says: unable"), "{log}");
 }
 
 #[tokio::test]

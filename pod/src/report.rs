@@ -8,12 +8,14 @@
 //! {"gridflow.io/output": {"invalid": "why"}}
 //! {"gridflow.io/failed": "cannot start `x`: …"}        the command never ran
 //! {"gridflow.io/signal": 9, …}                         what ended the command; the exit code is 128 more
+//! {"gridflow.io/exit": 137, …}                         its own exit code, and no signal
 //! ```
 
 use serde_json::{Map, Value, json};
 
 const OUTPUT: &str = "gridflow.io/output";
 const SIGNAL: &str = "gridflow.io/signal";
+const EXIT: &str = "gridflow.io/exit";
 const FAILED: &str = "gridflow.io/failed";
 const PREFIX: &str = "gridflow.io/";
 
@@ -21,10 +23,17 @@ const PREFIX: &str = "gridflow.io/";
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Report {
     pub output: Output,
-    /// The signal that ended the command.
-    pub signal: Option<i32>,
+    /// Told where the exit code alone could be read in two ways.
+    pub end: Option<End>,
     /// Why the command never ran.
     pub failed: Option<String>,
+}
+
+/// How the command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Signal(i32),
+    Exit(i32),
 }
 
 /// What became of the command's output.
@@ -45,7 +54,7 @@ impl Report {
     ///
     /// A reason is cut to fit; an output is not: then there is none, and the output goes into the log.
     pub fn write(&self, bytes_max: usize) -> Option<String> {
-        if let Self { output: Output::Text(text), signal: None, failed: None } = self
+        if let Self { output: Output::Text(text), end: None, failed: None } = self
             && !reads_as_ours(text)
         {
             return (text.len() <= bytes_max).then(|| text.clone());
@@ -54,8 +63,10 @@ impl Report {
         if let Some(reason) = &self.failed {
             message.insert(FAILED.into(), cut(reason, bytes_max).into());
         }
-        if let Some(signal) = self.signal {
-            message.insert(SIGNAL.into(), signal.into());
+        match self.end {
+            Some(End::Signal(signal)) => drop(message.insert(SIGNAL.into(), signal.into())),
+            Some(End::Exit(code)) => drop(message.insert(EXIT.into(), code.into())),
+            None => {}
         }
         match &self.output {
             Output::Nothing => {}
@@ -101,8 +112,9 @@ impl Report {
         } else {
             Output::Nothing
         };
-        let signal = value[SIGNAL].as_i64().and_then(|signal| i32::try_from(signal).ok());
-        Some(Self { output, signal, failed: text(&value[FAILED]) })
+        let number = |value: &Value| value.as_i64().and_then(|number| i32::try_from(number).ok());
+        let end = number(&value[SIGNAL]).map(End::Signal).or_else(|| number(&value[EXIT]).map(End::Exit));
+        Some(Self { output, end, failed: text(&value[FAILED]) })
     }
 }
 
@@ -147,9 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_stands_beside_an_output() {
-        let report = Report { signal: Some(15), ..text("[1]") };
+    fn how_it_ended_stands_beside_an_output() {
+        let report = Report { end: Some(End::Signal(15)), ..text("[1]") };
         assert_eq!(written(&report), r#"{"gridflow.io/output":{"value":[1]},"gridflow.io/signal":15}"#);
+        let report = Report { end: Some(End::Exit(137)), ..Report::default() };
+        assert_eq!(written(&report), r#"{"gridflow.io/exit":137}"#);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
 
 use gridflow_pod::{
     frame, hex,
-    report::{Output, Report},
+    report::{self, Output, Report},
 };
 use nix::{
     errno::Errno,
@@ -38,8 +38,14 @@ const NOT_STARTED: u8 = 126;
 pub fn run(options: &Options) -> u8 {
     let output_file = env::var_os("GRIDFLOW_OUTPUT").map(PathBuf::from);
     let (code, mut report) = match supervise(&options.command) {
-        Ok(End::Exited(code)) => (code, Report::default()),
-        Ok(End::Signaled(signal)) => (128 + signal, Report { signal: Some(signal.into()), ..Report::default() }),
+        Ok(End::Exited(code)) => {
+            // Kubernetes shows the code of a command that a signal ended in the same way.
+            let end = (128 < code).then_some(report::End::Exit(code.into()));
+            (code, Report { end, ..Report::default() })
+        }
+        Ok(End::Signaled(signal)) => {
+            (128 + signal, Report { end: Some(report::End::Signal(signal.into())), ..Report::default() })
+        }
         Err(error) => {
             let reason = format!("cannot start `{}`: {error}", options.command[0].display());
             say::problem(&reason);

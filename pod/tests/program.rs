@@ -143,7 +143,7 @@ fn a_signal_that_ends_the_command_is_told_apart_from_an_exit_code() {
     assert_eq!(pod.message(), r#"{"gridflow.io/signal":9}"#);
     let pod = Pod::new();
     assert_eq!(pod.shell("exit 137").status.code(), Some(137));
-    assert_eq!(pod.message(), "");
+    assert_eq!(pod.message(), r#"{"gridflow.io/exit":137}"#);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use gridflow_core::{AttemptOutcome, Timestamp};
 
 use super::{
     gone::Proof,
+    output,
     pod::{Container, End, InitTrouble, Pod},
 };
 
@@ -94,10 +95,13 @@ fn own_end(end: &End) -> AttemptOutcome {
         (Some("ContainerStatusUnknown"), ..) => {
             AttemptOutcome::Lost { reason: "its node does not know any more how the container ended".to_owned() }
         }
-        (_, Some(signal), _) => AttemptOutcome::Signaled { signal },
-        // The convention of shells and container runtimes.
-        (_, None, 129..=159) => AttemptOutcome::Signaled { signal: end.exit_code - 128 },
-        (_, None, code) => AttemptOutcome::Exited { code },
+        // The program around the command knows it better than its own exit code can say.
+        (_, signal, code) => output::own_word(end.message.as_deref()).unwrap_or(match (signal, code) {
+            (Some(signal), _) => AttemptOutcome::Signaled { signal },
+            // The convention of shells and container runtimes.
+            (None, 129..=159) => AttemptOutcome::Signaled { signal: code - 128 },
+            (None, code) => AttemptOutcome::Exited { code },
+        }),
     }
 }
 

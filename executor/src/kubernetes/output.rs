@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gridflow_core::Output;
+use gridflow_core::{AttemptOutcome, Output};
 use gridflow_pod::{
     hex,
     report::{self, Report},
@@ -44,6 +44,18 @@ pub fn read(message: Option<&str>, framed: &[u8]) -> Left {
     }
 }
 
+/// How the command ended, where `gridflow-pod` says it better than the container's exit code does.
+pub fn own_word(message: Option<&str>) -> Option<AttemptOutcome> {
+    let report = message.and_then(Report::read)?;
+    if let Some(message) = report.failed {
+        return Some(AttemptOutcome::SpawnFailed { message });
+    }
+    Some(match report.end? {
+        report::End::Signal(signal) => AttemptOutcome::Signaled { signal },
+        report::End::Exit(code) => AttemptOutcome::Exited { code },
+    })
+}
+
 /// Whether the log still has to give the output, or the rest of it.
 pub fn is_missing(message: Option<&str>, framed: &[u8]) -> bool {
     match message.and_then(Report::read).map(|report| report.output) {
@@ -80,6 +92,16 @@ mod tests {
     fn a_termination_message_in_json_is_the_output() {
         let Left::Json(output) = read(Some(r#"{"rows": 3}"#), b"") else { panic!("no output") };
         assert_eq!((output.value.to_string().as_str(), output.bytes), (r#"{"rows":3}"#, 11));
+    }
+
+    #[test]
+    fn an_end_that_the_exit_code_leaves_open_is_told() {
+        let word = |message: &str| own_word(Some(message));
+        assert_eq!(word(r#"{"gridflow.io/signal":9}"#), Some(AttemptOutcome::Signaled { signal: 9 }));
+        assert_eq!(word(r#"{"gridflow.io/exit":137}"#), Some(AttemptOutcome::Exited { code: 137 }));
+        let failed = AttemptOutcome::SpawnFailed { message: "cannot start".into() };
+        assert_eq!(word(r#"{"gridflow.io/failed":"cannot start"}"#), Some(failed));
+        assert_eq!((word(r#"{"rows": 1}"#), word("words"), own_word(None)), (None, None, None));
     }
 
     #[test]

@@ -47,6 +47,20 @@ fn a_container_that_ended_by_itself_says_how() {
 }
 
 #[test]
+fn the_program_around_a_command_knows_better_how_it_ended() {
+    let said = |code: i32, reason: &str, message: &str| {
+        let mut end = ended(code, reason);
+        end["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = message.into();
+        reported(&[end], Ours::No)
+    };
+    assert_eq!(said(137, "Error", r#"{"gridflow.io/exit":137}"#), "exited 137");
+    assert_eq!(said(137, "Error", r#"{"gridflow.io/signal":9}"#), "signaled 9");
+    assert_eq!(said(137, "OOMKilled", r#"{"gridflow.io/signal":9}"#), "OutOfMemory");
+    assert_eq!(said(127, "Error", r#"{"gridflow.io/failed":"cannot start `x`"}"#), "spawn failed: cannot start `x`");
+    assert_eq!(said(3, "Error", r#"{"rows": 1}"#), "exited 3");
+}
+
+#[test]
 fn a_command_that_is_not_there_could_not_be_started() {
     let outcome = reported(&[ended(128, "StartError")], Ours::No);
     assert!(outcome.starts_with("spawn failed: the container could not be started"), "{outcome}");

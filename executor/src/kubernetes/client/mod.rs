@@ -9,7 +9,6 @@ mod lanes;
 mod log;
 mod pace;
 mod watch;
-mod watched;
 
 use std::{path::PathBuf, sync::Arc};
 

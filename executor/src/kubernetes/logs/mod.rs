@@ -109,6 +109,11 @@ async fn live(source: &Source, copy: &mut Copy, is_over: &Notify) {
     loop {
         let before = copy.position.since();
         let read = copy.read(source, Mode::Follow).await;
+        match &read {
+            Ok(()) => copy.last = Last::Whole,
+            Err(error) if error.is_final() => {}
+            Err(_) => copy.last = Last::Broken,
+        }
         if before < copy.position.since() {
             pause = RETRY_PAUSE;
         }
@@ -132,6 +137,8 @@ async fn rest(source: &Source, copy: &mut Copy, message: Option<&str>) -> Result
         let problem = match timeout_at(deadline, copy.read(source, Mode::Once)).await {
             Ok(Ok(())) if !output::is_missing(message, copy.frames.collected()) => return Ok(()),
             Ok(Ok(())) => "its output is not there".to_owned(),
+            // The stream that was open while the container ran has ended in order: that was all.
+            Ok(Err(error)) if error.is_final() && copy.last == Last::Whole => return Ok(()),
             Ok(Err(error)) if error.is_final() => return Err(error.to_string()),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} seconds", REST_WITHIN.as_secs()),
@@ -158,16 +165,30 @@ enum Error {
     Stream(#[source] io::Error),
     #[error("cannot write it: {0}")]
     File(#[source] io::Error),
+    #[error("its node says: {0}")]
+    Kubelet(String),
 }
 
+/// What a kubelet answers for a container that it has removed: soon after the end of a pod that is deleted.
+const CONTAINER_REMOVED: &str = "unable to retrieve container logs";
+
 impl Error {
-    /// The pod is gone: asking again is in vain.
+    /// The container is gone: asking again is in vain.
     fn is_final(&self) -> bool {
         match self {
             Self::Server(kube::Error::Api(status)) => status.code == 404,
+            Self::Kubelet(words) => words.starts_with(CONTAINER_REMOVED),
             Self::Server(_) | Self::Stream(_) | Self::File(_) => false,
         }
     }
+}
+
+/// How the last stream that showed something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Whole,
+    /// Or it is open still, or there was none.
+    Broken,
 }
 
 /// One container's log on its way into a file, over any number of streams.
@@ -175,6 +196,7 @@ struct Copy {
     position: Position,
     frames: Frames,
     file: LogFile,
+    last: Last,
 }
 
 impl Copy {
@@ -183,6 +205,7 @@ impl Copy {
             position: Position::default(),
             frames: Frames::new(&source.attempt),
             file: LogFile::new(source.path.clone()),
+            last: Last::Broken,
         }
     }
 
@@ -210,10 +233,13 @@ impl Copy {
         loop {
             let bytes = stream.fill_buf().await.map_err(Error::Stream)?;
             if bytes.is_empty() {
-                return Ok(());
+                return part.words().map_or(Ok(()), |words| Err(Error::Kubelet(words)));
             }
             let count = bytes.len();
             self.position.take(&mut part, bytes, &mut text);
+            if !text.is_empty() {
+                self.last = Last::Broken;
+            }
             stream.consume_unpin(count);
             self.frames.take(&text, &mut log);
             // Handed over before anything is waited for: if this future is dropped, nothing of it is lost.

@@ -5,13 +5,16 @@
 //! 2026-03-01T14:00:01.730000000Z second l┄┄ the stream breaks: 1 line and 8 bytes of this second are there
 //! ```
 //! A log can only be asked for from a second on, so what was taken since the start of that second is counted, and as
-//! much of the next stream is passed over. Every line begins with its time, which is taken away. Lines are never held
-//! in memory: only their beginnings matter.
+//! much of the next stream is passed over. Every line begins with its time, which is taken away; one without a time is
+//! no log but the kubelet's own words, as those of a container that is not there any more. Lines are never held in
+//! memory: only their beginnings matter.
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Longer than any time; a line without one is text from its first byte.
+/// Longer than any time.
 const STAMP_BYTES_MAX: usize = 40;
+/// Of the kubelet's words.
+const WORDS_BYTES_MAX: usize = 500;
 
 /// What was taken so far, over all streams.
 #[derive(Debug, Default)]
@@ -33,6 +36,7 @@ pub(super) struct Stream {
     partial_to_skip: Option<(DateTime<Utc>, u64)>,
     newest: Option<DateTime<Utc>>,
     at: At,
+    words: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -47,6 +51,8 @@ enum At {
     },
     /// In a line that is there already.
     Known,
+    /// In a line that the kubelet says.
+    Words,
 }
 
 impl Position {
@@ -61,6 +67,7 @@ impl Position {
             partial_to_skip: self.partial,
             newest: self.newest,
             at: At::Stamp(Vec::new()),
+            words: Vec::new(),
         }
     }
 
@@ -76,7 +83,16 @@ impl Position {
                         return;
                     }
                     let stamp = std::mem::take(stamp);
-                    self.begin_line(stream, &stamp, rest, text)
+                    self.begin_line(stream, &stamp, rest)
+                }
+                At::Words => {
+                    let end = bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+                    let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    stream.say(part);
+                    if end.is_some() {
+                        stream.at = At::Stamp(Vec::new());
+                    }
+                    rest
                 }
                 At::Known => match bytes.iter().position(|byte| *byte == b'\n') {
                     Some(end) => {
@@ -110,10 +126,10 @@ impl Position {
     }
 
     /// `rest` begins with what stands behind the time.
-    fn begin_line<'b>(&mut self, stream: &mut Stream, stamp: &[u8], rest: &'b [u8], text: &mut Vec<u8>) -> &'b [u8] {
+    fn begin_line<'b>(&mut self, stream: &mut Stream, stamp: &[u8], rest: &'b [u8]) -> &'b [u8] {
         let Some(at) = parse(stamp) else {
-            text.extend_from_slice(stamp);
-            stream.at = At::Text { counts: None, skip: 0, taken: 0 };
+            stream.say(stamp);
+            stream.at = At::Words;
             return rest;
         };
         let rest = rest.strip_prefix(b" ").unwrap_or(rest);
@@ -142,6 +158,21 @@ impl Position {
         }
         stream.at = At::Text { counts, skip, taken: 0 };
         rest
+    }
+}
+
+impl Stream {
+    /// What the kubelet said instead of a log. Asked for once the stream has ended.
+    pub fn words(&self) -> Option<String> {
+        let unfinished = if let At::Stamp(stamp) = &self.at { stamp.as_slice() } else { &[] };
+        let words = [&self.words, unfinished].concat();
+        let words = String::from_utf8_lossy(&words).trim().to_owned();
+        (!words.is_empty()).then_some(words)
+    }
+
+    fn say(&mut self, words: &[u8]) {
+        let room = WORDS_BYTES_MAX.saturating_sub(self.words.len());
+        self.words.extend_from_slice(&words[..room.min(words.len())]);
     }
 }
 
@@ -206,10 +237,24 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_a_time_is_text() {
+    fn what_the_kubelet_says_is_no_log() {
+        for piece in [1, 7, 100] {
+            let mut position = Position::default();
+            let mut taken = Vec::new();
+            let mut stream = position.stream();
+            let said = b"unable to retrieve container logs for containerd://0";
+            for bytes in [&shown(&[(0, "line".into())], None)[..], said].concat().chunks(piece) {
+                position.take(&mut stream, bytes, &mut taken);
+            }
+            assert_eq!((taken, stream.words()), (b"line\n".to_vec(), Some(String::from_utf8_lossy(said).into_owned())));
+        }
+    }
+
+    #[test]
+    fn the_kubelet_says_nothing_in_a_log() {
         let mut position = Position::default();
-        let mut taken = Vec::new();
-        position.take(&mut position.stream(), b"failed to open the log\nnot a time\n", &mut taken);
-        assert_eq!(taken, b"failed to open the log\nnot a time\n");
+        let mut stream = position.stream();
+        position.take(&mut stream, &shown(&[(0, "line".into()), (1, String::new())], None), &mut Vec::new());
+        assert_eq!(stream.words(), None);
     }
 }

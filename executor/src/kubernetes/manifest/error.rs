@@ -27,9 +27,9 @@ impl std::fmt::Display for Layer {
 pub enum Error {
     #[error("{layer}: {problem}")]
     Layer { layer: Layer, problem: String },
-    #[error("{layer}: {source}")]
+    #[error("{layer}")]
     Merge { layer: Layer, source: strategic::Error },
-    #[error("`json_patch`: {source}")]
+    #[error("`json_patch`")]
     JsonPatch { source: json_patch::PatchError },
     #[error("`{path}`: {problem}")]
     Unfit { path: String, problem: String },

@@ -71,7 +71,9 @@ impl Fixture {
     }
 
     fn error(&self) -> String {
-        self.build().unwrap_err().to_string()
+        let error = self.build().unwrap_err();
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        format!("{error}{}", source.unwrap_or_default())
     }
 }
 
