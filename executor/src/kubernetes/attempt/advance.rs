@@ -13,7 +13,8 @@ use super::{
         report::Report,
         trouble,
     },
-    Attempt, Busy, Cause, Condition, Effect, Ending, Kind, Owner, PlaceKnown, Presence, Rules, Will, apply, finish,
+    Attempt, Busy, Cause, Condition, Effect, Ending, Kind, Owner, PlaceKnown, Presence, Rules, Will, application,
+    apply, finish,
 };
 
 /// How often a node is asked that an attempt's end depends on.
@@ -23,7 +24,7 @@ const COMPANIONS_END_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn advance(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effects: &mut Vec<Effect>) {
     if attempt.will == Will::Tidy {
-        return finish::tidy(attempt, now, effects);
+        return finish::tidy(attempt, rules, now, effects);
     }
     if !matches!(attempt.ending, Ending::NotYet) {
         return finish::finish(attempt, now, effects);
@@ -31,7 +32,7 @@ pub(super) fn advance(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effe
     let may_run = attempt.claim.is_some() || attempt.pod.as_ref().is_some_and(|pod| apply::is_interfered(attempt, pod));
     if !may_run {
         return match attempt.will {
-            Will::Run => make(attempt, now, effects),
+            Will::Run => make(attempt, rules, now, effects),
             Will::Cancel | Will::Tidy => {
                 // No claim is committed, so nothing was confirmed, and nobody will confirm it.
                 attempt.ending = Ending::Over { outcome: AttemptOutcome::NeverStarted, at: now, left: Left::Nothing };
@@ -54,8 +55,8 @@ pub(super) fn advance(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effe
 }
 
 /// Until the claim is told: object, secret.
-fn make(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
-    if attempt.told.claimed {
+fn make(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effects: &mut Vec<Effect>) {
+    if attempt.told.claimed || !application::drop_first(attempt, now, effects) {
         return;
     }
     if attempt.presence != Presence::Open {
@@ -78,6 +79,9 @@ fn make(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
         }
     }
     let Some(owner) = attempt.making.owner.clone() else {
+        if !application::may_make(attempt, rules, now, effects) {
+            return finish::finish(attempt, now, effects);
+        }
         if may_call(attempt, now, effects) {
             attempt.busy = Some(Busy::Create);
             effects.push(Effect::Create(launch, site));
@@ -91,7 +95,12 @@ fn make(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
         }
         return;
     }
-    // Of an application: when its operator has made the driver.
+    if attempt.kind == Kind::SparkApplication && !application::may_claim(attempt, rules, now, effects) {
+        if !matches!(attempt.ending, Ending::NotYet) {
+            finish::finish(attempt, now, effects);
+        }
+        return;
+    }
     let Some(pod) = &attempt.pod else { return };
     attempt.told.claimed = true;
     effects.push(Effect::Report(Report::Claimed { run: attempt.run, attempt: attempt.id, claim: pod.uid.clone() }));
@@ -163,13 +172,34 @@ fn proof(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) -> Op
     };
     match gone::verdict(&known, now) {
         // Executors of Spark outlive their driver for a moment.
-        Verdict::Gone(proof) => attempt.helpers.is_empty().then_some(proof),
+        Verdict::Gone(proof) if attempt.helpers.is_empty() => Some(proof),
+        Verdict::Gone(_) => {
+            end_helpers(attempt, now, effects);
+            None
+        }
         Verdict::NotYet => None,
         Verdict::AskNode(at) => {
             ask_node(attempt, at, now, effects);
             None
         }
     }
+}
+
+/// They end by themselves when their driver does; those that wait for a node don't, and those of a killed driver may not.
+fn end_helpers(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
+    let at = *attempt.spark.helpers_end_at.get_or_insert(now + COMPANIONS_END_WITHIN);
+    if now < at {
+        return effects.push(Effect::WakeAt(at));
+    }
+    attempt.spark.helpers_end_at = Some(now + NODE_LOOK_EVERY);
+    effects.push(Effect::WakeAt(now + NODE_LOOK_EVERY));
+    drop_application(attempt, effects);
+    let Some(site) = &attempt.site else { return };
+    effects.extend(attempt.helpers.iter().map(|helper| Effect::EndHelper {
+        site: site.clone(),
+        name: helper.name.clone(),
+        uid: helper.uid.clone(),
+    }));
 }
 
 fn ask_node(attempt: &mut Attempt, at: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {

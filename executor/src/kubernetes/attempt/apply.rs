@@ -11,8 +11,8 @@ use super::{
         logs,
         pod::{Gate, Pod, Role},
     },
-    Answer, Attempt, Confirmed, Deleted, Effect, Ending, Input, Kind, Looked, Made, Making, Notes, Owner, PlaceKnown,
-    Presence, Refused, Retry, Site, Will,
+    Answer, Attempt, Confirmed, Deleted, Effect, Ending, Helper, Input, Kind, Looked, Made, Making, Notes, Owner,
+    PlaceKnown, Presence, Refused, Retry, Site, Will, application,
 };
 
 /// What is denied for that long will not be granted: an admission webhook, a policy, a limit range.
@@ -34,12 +34,15 @@ pub(super) fn apply(attempt: &mut Attempt, input: Input, now: Timestamp, effects
         }
         Input::Pod(site, pod) => take_pod(attempt, site, pod, effects),
         Input::PodDeleted(pod) => take_deleted(attempt, pod),
+        Input::Application(site, seen) => application::take(attempt, site, seen),
+        Input::ApplicationGone(uid) => application::take_gone(attempt, uid.as_deref()),
         Input::Unlisted => {
             if attempt.presence == Presence::Open {
                 attempt.presence = Presence::Unlisted;
             }
         }
-        Input::Answer(Answer::ApplicationDropped) => {}
+        Input::Answer(Answer::ApplicationDropped) => application::take_dropped(attempt, now, effects),
+        Input::Answer(Answer::HelperEnded) => {}
         Input::Answer(answer) => {
             attempt.busy = None;
             take_answer(attempt, answer, now, effects);
@@ -96,9 +99,9 @@ fn sweep(attempt: &Attempt, pod: Pod, effects: &mut Vec<Effect>) {
 
 fn take_pod(attempt: &mut Attempt, site: Site, pod: Pod, effects: &mut Vec<Effect>) {
     if pod.mark.role == Role::Helper {
-        attempt.helpers.retain(|uid| *uid != pod.uid);
+        attempt.helpers.retain(|helper| helper.uid != pod.uid);
         if !pod.phase.is_final() {
-            attempt.helpers.push(pod.uid);
+            attempt.helpers.push(Helper { uid: pod.uid, name: pod.name });
         }
         return;
     }
@@ -127,7 +130,7 @@ fn take_pod(attempt: &mut Attempt, site: Site, pod: Pod, effects: &mut Vec<Effec
 
 fn take_deleted(attempt: &mut Attempt, last: Pod) {
     if last.mark.role == Role::Helper {
-        attempt.helpers.retain(|uid| *uid != last.uid);
+        attempt.helpers.retain(|helper| helper.uid != last.uid);
         return;
     }
     let is_ours = match (&attempt.claim, &attempt.pod) {
@@ -196,7 +199,8 @@ fn take_answer(attempt: &mut Attempt, answer: Answer, now: Timestamp, effects: &
             Looked::Missing => attempt.presence = Presence::Missing,
             Looked::Later(reason) => later(attempt, now, &reason, effects),
         },
-        Answer::ApplicationDropped => {}
+        Answer::Checked(checked) => application::take_checked(attempt, checked, now, effects),
+        Answer::ApplicationDropped | Answer::HelperEnded => {}
         Answer::Events(events) => {
             if let Ending::Gone { notes, .. } = &mut attempt.ending
                 && let Notes::Wanted(said) = notes
@@ -226,6 +230,7 @@ fn take_made(attempt: &mut Attempt, made: Made, now: Timestamp, effects: &mut Ve
         Made::Application { uid } => {
             attempt.retry = Retry::default();
             attempt.making = Making::of(Kind::SparkApplication, uid);
+            application::take_made(attempt);
         }
         Made::Exists(pod) => {
             if attempt.will != Will::Run {
@@ -253,6 +258,11 @@ fn take_made(attempt: &mut Attempt, made: Made, now: Timestamp, effects: &mut Ve
         Made::Invalid(message) => fail(attempt, now, format!("the API server refuses the manifest: {message}")),
         Made::Denied(message) => {
             let since = *attempt.making.denied_since.get_or_insert(now);
+            if attempt.kind == Kind::SparkApplication {
+                // How long that is waited for is the cluster's to say.
+                attempt.spark.denied = Some(message.clone());
+                return later(attempt, now, &message, effects);
+            }
             if since + DENIED_PATIENCE <= now {
                 fail(attempt, now, format!("the cluster refuses the pod: {message}"));
             } else {
@@ -294,13 +304,20 @@ pub(super) fn foreign(attempt: &mut Attempt, now: Timestamp, reason: &str) {
 }
 
 /// It never starts, and nothing of it is there.
-fn fail(attempt: &mut Attempt, now: Timestamp, message: String) {
+pub(super) fn fail(attempt: &mut Attempt, now: Timestamp, message: String) {
     if attempt.will == Will::Run && matches!(attempt.ending, Ending::NotYet) {
         attempt.ending = gone_without_pod(AttemptOutcome::SpawnFailed { message: message.clone() }, now, message);
     }
 }
 
-fn later(attempt: &mut Attempt, now: Timestamp, reason: &str, effects: &mut Vec<Effect>) {
+/// Nothing of it ran, and that is not its own fault.
+pub(super) fn lose(attempt: &mut Attempt, now: Timestamp, reason: String) {
+    if attempt.will == Will::Run && matches!(attempt.ending, Ending::NotYet) {
+        attempt.ending = gone_without_pod(AttemptOutcome::Lost { reason: reason.clone() }, now, reason);
+    }
+}
+
+pub(super) fn later(attempt: &mut Attempt, now: Timestamp, reason: &str, effects: &mut Vec<Effect>) {
     attempt.retry.failures = attempt.retry.failures.saturating_add(1);
     let pause = Duration::from_secs(1 << attempt.retry.failures.min(6).saturating_sub(1)).min(RETRY_PAUSE_MAX);
     attempt.retry.not_before = Some(now + pause);

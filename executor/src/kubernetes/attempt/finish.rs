@@ -11,8 +11,9 @@ use super::{
         pod::Container,
         report::Report,
     },
-    Attempt, Busy, Cause, Effect, Ending, Notes, Presence, Will,
+    Attempt, Busy, Cause, Effect, Ending, Kind, Notes, Presence, Rules, Will,
     advance::{delete, drop_application, may_call},
+    application,
 };
 
 /// It is proven gone: how it ended.
@@ -35,10 +36,11 @@ pub(super) fn begin(attempt: &mut Attempt, proof: &Proof, now: Timestamp) {
         | AttemptOutcome::OutputInvalid { .. }
         | AttemptOutcome::Lost { .. } => pod.is_some(),
     };
+    let notes = [application::take_story(attempt), told.notes].concat();
     attempt.ending = Ending::Gone {
         outcome: told.outcome,
         at: ended_at.unwrap_or(now),
-        notes: if wants_events { Notes::Wanted(told.notes) } else { Notes::Complete(told.notes) },
+        notes: if wants_events { Notes::Wanted(notes) } else { Notes::Complete(notes) },
         log: if has_ended && is_there { Log::Complete } else { Log::NoMore },
     };
 }
@@ -143,11 +145,11 @@ fn sweep_own(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
 }
 
 /// The end is committed, or nobody knows the attempt: nothing of it is needed any more.
-pub(super) fn tidy(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
+pub(super) fn tidy(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effects: &mut Vec<Effect>) {
     if attempt.busy.is_some() {
         return;
     }
-    drop_application(attempt, effects);
+    keep_application(attempt, rules, now, effects);
     let there = attempt.presence == Presence::Open;
     let Some((pod, site)) = attempt.pod.clone().zip(attempt.site.clone()).filter(|_| there) else {
         return effects.push(Effect::Forget(None));
@@ -176,5 +178,23 @@ pub(super) fn tidy(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effe
     if may_call(attempt, now, effects) {
         attempt.busy = Some(Busy::Release);
         effects.push(Effect::Release { site, name: pod.name.clone(), uid: pod.uid.clone() });
+    }
+}
+
+/// An application whose driver ran is there for a while, as its driver is; nothing else needs it.
+fn keep_application(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effects: &mut Vec<Effect>) {
+    let over = match &attempt.ending {
+        Ending::Over { outcome, at, .. } | Ending::Reading { outcome, at } | Ending::Gone { outcome, at, .. } => {
+            Some((outcome, *at))
+        }
+        Ending::NotYet => None,
+    };
+    let until = application::keep(attempt, over, rules, now);
+    if until <= now || attempt.is_application_dropped {
+        return drop_application(attempt, effects);
+    }
+    if let (Kind::SparkApplication, Some(site)) = (attempt.kind, attempt.site.clone()) {
+        attempt.is_application_dropped = true;
+        effects.push(Effect::KeepApplication { site, until });
     }
 }

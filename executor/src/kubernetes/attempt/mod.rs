@@ -9,6 +9,7 @@
 //! for is done; so it does not matter in which order things are seen, what was missed, or who began it.
 
 mod advance;
+mod application;
 mod apply;
 mod finish;
 #[cfg(test)]
@@ -19,13 +20,17 @@ use std::{sync::Arc, time::Duration};
 use gridflow_core::{AttemptId, AttemptOutcome, AttemptState, RunKey, Timestamp};
 
 use super::{
+    config::Keep,
     gone::{NodeWord, Place},
     launch::{Launch, Object, Open},
     logs,
     output::Left,
     pod::Pod,
     report::Report,
+    spark::Application,
 };
+pub use application::Checked;
+use application::{Helper, Spark};
 
 /// Where an object lies: which cluster (by its place in the configuration) and namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +43,7 @@ pub struct Site {
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     pub unschedulable_after: Duration,
+    pub keep: Keep,
 }
 
 /// Everything known about one attempt. About two kilobytes while its pod is there.
@@ -58,7 +64,9 @@ pub struct Attempt {
     /// It was seen with our finalizer: it may have run.
     was_guarded: bool,
     /// Pods that work for the main one and have not ended.
-    helpers: Vec<Arc<str>>,
+    helpers: Vec<Helper>,
+    /// Of [`Kind::SparkApplication`] alone.
+    spark: Spark,
     making: Making,
     told: Told,
     place: PlaceKnown,
@@ -187,6 +195,10 @@ pub enum Busy {
     Release,
     Look,
     Events,
+    /// What a submission should have left is looked at.
+    Check,
+    /// An application that is in the way of the next one is deleted.
+    Drop,
 }
 
 /// How long a call that failed is left alone.
@@ -207,6 +219,9 @@ pub enum Input {
     Pod(Site, Pod),
     /// It is gone from the API server; its last state.
     PodDeleted(Pod),
+    Application(Site, Box<Application>),
+    /// Gone from the API server. Without a uid: whichever it was.
+    ApplicationGone(Option<Arc<str>>),
     /// A complete list of all that there is did not have it.
     Unlisted,
     Answer(Answer),
@@ -225,8 +240,10 @@ pub enum Answer {
     Released(Refused<()>),
     Looked(Looked),
     Events(Vec<String>),
-    /// Nobody waits for this one.
+    Checked(Checked),
     ApplicationDropped,
+    /// Nobody waits for this one.
+    HelperEnded,
 }
 
 #[derive(Debug)]
@@ -304,6 +321,22 @@ pub enum Effect {
     /// The application that makes the driver goes, too.
     DropApplication {
         site: Site,
+    },
+    /// It goes later; until then people may look at it.
+    KeepApplication {
+        site: Site,
+        until: Timestamp,
+    },
+    /// Has `spark-submit` made all that this driver needs?
+    CheckSubmission {
+        site: Site,
+        name: Arc<str>,
+    },
+    /// The driver is gone, and nobody else ends what worked for it.
+    EndHelper {
+        site: Site,
+        name: Arc<str>,
+        uid: Arc<str>,
     },
     Release {
         site: Site,
@@ -405,6 +438,7 @@ impl Attempt {
             presence: Presence::Open,
             was_guarded: false,
             helpers: Vec::new(),
+            spark: Spark::default(),
             making: Making::default(),
             told: Told::default(),
             place: PlaceKnown::No,

@@ -1,12 +1,17 @@
 //! Attempts, input by input.
 
+mod spark;
+
 use gridflow_core::Turn;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{super::pod::sample::*, *};
 
-const RULES: Rules = Rules { unschedulable_after: Duration::from_secs(600) };
+const RULES: Rules = Rules {
+    unschedulable_after: Duration::from_secs(600),
+    keep: Keep { succeeded: Duration::ZERO, failed: Duration::from_secs(3600) },
+};
 
 struct Scene {
     attempt: Attempt,
@@ -143,6 +148,9 @@ fn words(effect: &Effect) -> String {
             format!("delete {uid} within {} s", grace_s.unwrap_or(-1))
         }
         Effect::DropApplication { .. } => "drop application".into(),
+        Effect::KeepApplication { until, .. } => format!("keep application until {}", until.format("%T")),
+        Effect::CheckSubmission { name, .. } => format!("check the submission of {name}"),
+        Effect::EndHelper { name, .. } => format!("end {name}"),
         Effect::Release { uid, .. } => format!("release {uid}"),
         Effect::Look { .. } => "look".into(),
         Effect::LookAtNode { node, .. } => format!("look at node {node}"),
@@ -504,7 +512,7 @@ fn executors_of_spark_hold_the_end_of_their_driver() {
     };
     let mut scene = Scene::running();
     scene.see(&[helper("Running")]);
-    assert_eq!(scene.see(&[confirmed(), bound(), ended(0, "Completed")]), "wake at 00:02:10");
+    assert_eq!(scene.see(&[confirmed(), bound(), ended(0, "Completed")]), "wake at 00:01:40; wake at 00:02:10");
     assert_eq!(scene.take(Input::PodDeleted(pod(&[helper("Running")]))), "end log Complete []");
 }
 

@@ -1,12 +1,12 @@
 //! The task behind a handle: hears orders, watches and answers, and has done what the fleet makes of them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use gridflow_core::{AttemptId, Timestamp};
+use gridflow_core::{AttemptId, ExecutorKind, Timestamp};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
@@ -19,9 +19,10 @@ use super::{
         config::Config,
         fleet::{Fleet, Happened, Order, Sweep, Swept, Todo, Word},
         gone::NodeWord,
-        launch::{Launch, Open},
+        launch::{Launch, Object, Open},
         logs::{Ended, Source},
         output::Left,
+        pod::RawPod,
         report::Report,
     },
     access::Cluster,
@@ -29,6 +30,7 @@ use super::{
     lanes::{Job, Lane, Lanes},
     log::{self, LogRoom},
     watch::{self, Watch, Words},
+    watched::RawApplication,
 };
 use crate::local::log_path;
 
@@ -52,6 +54,9 @@ struct Actor {
     nodes: HashMap<(usize, Arc<str>), NodeAsk>,
     /// Answers about nodes that all clusters have to give together.
     joint: HashMap<AttemptId, Joint>,
+    words: mpsc::Sender<Words>,
+    /// Where SparkApplications are watched: where there are any of ours. Their kind need not be known to a cluster.
+    spark_sites: HashSet<Site>,
 }
 
 struct LogTask {
@@ -89,9 +94,10 @@ pub(super) async fn run(
     mut orders: mpsc::Receiver<Order>,
     reports: mpsc::Sender<Report>,
 ) {
-    let mut actor = Actor::new(config, clusters, &open);
+    let (say, mut words) = mpsc::channel(WORDS_MAX);
+    let mut actor = Actor::new(config, clusters, &open, say);
+    actor.watch_all(&open);
     drop(open);
-    let mut words = actor.watch_all();
     let mut received = Vec::new();
     let mut heard = Vec::new();
     loop {
@@ -131,7 +137,7 @@ fn now() -> Timestamp {
 }
 
 impl Actor {
-    fn new(config: Config, clusters: Vec<Cluster>, open: &[Open]) -> Self {
+    fn new(config: Config, clusters: Vec<Cluster>, open: &[Open], words: mpsc::Sender<Words>) -> Self {
         let limits = || config.clusters.iter().map(|cluster| cluster.limits);
         Self {
             fleet: Fleet::new(&config.clusters, open),
@@ -144,24 +150,39 @@ impl Actor {
             logs: HashMap::new(),
             nodes: HashMap::new(),
             joint: HashMap::new(),
+            words,
+            spark_sites: HashSet::new(),
         }
     }
 
-    fn watch_all(&mut self) -> mpsc::Receiver<Words> {
-        let (words, heard) = mpsc::channel(WORDS_MAX);
+    fn watch_all(&mut self, open: &[Open]) {
+        // Nobody remembers where its application is.
+        let is_spark_open = open.iter().any(|open| open.executor == ExecutorKind::Spark);
         for site in self.fleet.sites().cloned().collect::<Vec<_>>() {
-            let watch = Watch {
-                cluster: self.clusters[site.cluster].clone(),
-                site,
-                installation: self.config.installation,
-                words: words.clone(),
-            };
+            let watch = self.watch(site.clone());
             self.jobs.spawn(async move {
-                watch::run(watch).await;
+                watch::run::<RawPod>(watch).await;
+                Done::Watched
+            });
+            if is_spark_open {
+                self.watch_applications(&site);
+            }
+        }
+    }
+
+    fn watch(&self, site: Site) -> Watch {
+        let cluster = self.clusters[site.cluster].clone();
+        Watch { cluster, site, installation: self.config.installation, words: self.words.clone() }
+    }
+
+    fn watch_applications(&mut self, site: &Site) {
+        if self.spark_sites.insert(site.clone()) {
+            let watch = self.watch(site.clone());
+            self.jobs.spawn(async move {
+                watch::run::<RawApplication>(watch).await;
                 Done::Watched
             });
         }
-        heard
     }
 
     /// Until something is due.
@@ -189,6 +210,10 @@ impl Actor {
                 Todo::Report(report) => self.reports.push_back(report),
                 Todo::Sweep(sweep) => self.lanes[sweep.site.cluster].push(Job::Sweep(sweep)),
                 Todo::Attempt(attempt, effect) => self.carry_out(attempt, effect),
+                Todo::DropApplication(site, attempt) => {
+                    let cluster = site.cluster;
+                    self.lanes[cluster].push(Job::Attempt(attempt, Effect::DropApplication { site }));
+                }
                 Todo::Forgotten(attempt) => {
                     if let Some(log) = self.logs.remove(&attempt) {
                         log.task.abort();
@@ -200,7 +225,12 @@ impl Actor {
 
     fn carry_out(&mut self, attempt: AttemptId, effect: Effect) {
         match effect {
-            Effect::Create(launch, site) => self.lanes[site.cluster].push(Job::Create(attempt, launch, site)),
+            Effect::Create(launch, site) => {
+                if matches!(launch.object, Object::SparkApplication(_)) {
+                    self.watch_applications(&site);
+                }
+                self.lanes[site.cluster].push(Job::Create(attempt, launch, site));
+            }
             Effect::LookAtNode { cluster, node } => self.ask_node(attempt, cluster, &node),
             Effect::Follow { site, name, container } => self.follow(attempt, &site, name, container),
             Effect::EndLog(ended) => self.end_log(attempt, ended),
@@ -238,7 +268,7 @@ impl Actor {
             }
             Job::Attempt(attempt, effect) => {
                 self.jobs.spawn(async move {
-                    let answer = carry::call(&cluster, attempt, &effect).await;
+                    let answer = carry::call(&cluster, installation, attempt, &effect).await;
                     Done::Answered { attempt, effect, answer, cluster: at, lane }
                 });
             }

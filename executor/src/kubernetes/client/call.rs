@@ -1,6 +1,6 @@
 //! Single calls to an API server: what is asked, and what the answer means. Nothing is decided here.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
@@ -11,11 +11,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use gridflow_core::InstallationId;
+use gridflow_core::{AttemptId, InstallationId};
 
 use super::{
     super::{
-        attempt::{Condition, Confirmed, Deleted, Kind, Looked, Made, Owner, Refused},
+        attempt::{Checked, Condition, Confirmed, Deleted, Kind, Looked, Made, Owner, Refused},
         gone::NodeWord,
         identity,
         launch::{Launch, Object},
@@ -34,6 +34,8 @@ const EVENTS_MAX: u32 = 100;
 const EVENTS_TOLD: usize = 10;
 
 const APPLICATIONS: &str = "sparkoperator.k8s.io/v1beta2";
+/// Of a namespace, when one is looked for that nothing names.
+const SERVICES_MAX: u32 = 500;
 
 fn pods(namespace: &str) -> Request {
     Request::new(format!("/api/v1/namespaces/{namespace}/pods"))
@@ -173,14 +175,18 @@ async fn create_application(
         Err(failed) => return refused(failed),
     };
     let metadata = &object["metadata"];
-    let is_ours = metadata["labels"][identity::INSTALLATION] == json!(installation.to_string())
-        && metadata["labels"][identity::ATTEMPT] == json!(launch.attempt.to_string())
+    let is_ours = is_of(metadata, installation, launch.attempt)
         && metadata["annotations"][identity::TURN] == json!(launch.turn.to_string())
         && metadata["annotations"][identity::SPEC_HASH] == json!(identity::hex(&launch.spec_hash));
     match metadata["uid"].as_str() {
         Some(uid) if is_ours => Made::Application { uid: uid.into() },
         _ => Made::Foreign("the SparkApplication is not what was committed".to_owned()),
     }
+}
+
+fn is_of(metadata: &Value, installation: InstallationId, attempt: AttemptId) -> bool {
+    metadata["labels"][identity::INSTALLATION] == json!(installation.to_string())
+        && metadata["labels"][identity::ATTEMPT] == json!(attempt.to_string())
 }
 
 /// What a refused creation means.
@@ -338,13 +344,69 @@ async fn get_raw(cluster: &Cluster, namespace: &str, name: &str) -> Result<RawPo
     parse(&text(cluster, pods(namespace).get(name, &GetParams::default()), CALL_WITHIN).await?)
 }
 
-/// The application may not make another driver.
-pub(super) async fn drop_application(cluster: &Cluster, namespace: &str, name: &str) -> Refused<()> {
-    match text(cluster, applications(namespace).delete(name, &DeleteParams::default()), CALL_WITHIN).await {
+/// The application may not make another driver. One of the same name that is not the attempt's is left alone.
+pub(super) async fn drop_application(
+    cluster: &Cluster,
+    installation: InstallationId,
+    namespace: &str,
+    attempt: AttemptId,
+) -> Refused<()> {
+    let (api, name) = (applications(namespace), identity::name(attempt));
+    let found = text(cluster, api.get(&name, &GetParams::default()), CALL_WITHIN).await;
+    let found: Value = match found.and_then(|text| parse(&text)) {
+        Ok(found) => found,
+        Err(failed) if failed.code() == 404 => return Refused::Missing,
+        Err(failed) => return Refused::Later(failed.words()),
+    };
+    let metadata = &found["metadata"];
+    if !is_of(metadata, installation, attempt) {
+        return Refused::Missing;
+    }
+    let uid = metadata["uid"].as_str().map(str::to_owned);
+    let conditions = Preconditions { uid, resource_version: None };
+    let params = DeleteParams { preconditions: Some(conditions), ..DeleteParams::default() };
+    match text(cluster, api.delete(&name, &params), CALL_WITHIN).await {
         Ok(_) => Refused::Done(()),
         Err(failed) if failed.code() == 404 => Refused::Missing,
         Err(failed) => Refused::Later(failed.words()),
     }
+}
+
+/// Has `spark-submit` made everything that this driver needs? It makes the driver first; then the ConfigMaps that the
+/// driver mounts, and the service by which executors find it.
+pub(super) async fn check_submission(cluster: &Cluster, namespace: &str, driver: &str) -> Checked {
+    match missing_of(cluster, namespace, driver).await {
+        Ok(None) => Checked::Whole,
+        Ok(Some(missing)) => Checked::Torn(missing),
+        Err(failed) => Checked::Later(failed.words()),
+    }
+}
+
+async fn missing_of(cluster: &Cluster, namespace: &str, driver: &str) -> Result<Option<String>, Failed> {
+    let pod: Value = match text(cluster, pods(namespace).get(driver, &GetParams::default()), CALL_WITHIN).await {
+        Ok(text) => parse(&text)?,
+        Err(failed) if failed.code() == 404 => return Ok(Some("its driver is gone".to_owned())),
+        Err(failed) => return Err(failed),
+    };
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let maps = volumes.map(|volume| &volume["configMap"]).filter(|map| map["optional"] != true);
+    for name in maps.filter_map(|map| map["name"].as_str()) {
+        let api = Request::new(format!("/api/v1/namespaces/{namespace}/configmaps"));
+        match text(cluster, api.get(name, &GetParams::default()), CALL_WITHIN).await {
+            Ok(_) => {}
+            Err(failed) if failed.code() == 404 => return Ok(Some(format!("the ConfigMap `{name}` is missing"))),
+            Err(failed) => return Err(failed),
+        }
+    }
+    let api = Request::new(format!("/api/v1/namespaces/{namespace}/services"));
+    let services = text(cluster, api.list(&ListParams::default().limit(SERVICES_MAX)), CALL_WITHIN).await?;
+    let services: Value = parse(&services)?;
+    let is_owned = |service: &Value| {
+        let owners = service["metadata"]["ownerReferences"].as_array();
+        owners.into_iter().flatten().any(|owner| owner["uid"] == pod["metadata"]["uid"])
+    };
+    let has_service = services["items"].as_array().into_iter().flatten().any(is_owned);
+    Ok((!has_service).then(|| "the service of its driver is missing".to_owned()))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -426,9 +488,4 @@ fn event_line(event: &RawEvent) -> String {
     let warning = if event.kind.as_deref() == Some("Warning") { "warning: " } else { "" };
     let (reason, message) = (event.reason.as_deref().unwrap_or("?"), event.message.as_deref().unwrap_or_default());
     format!("event: {warning}{reason}{count}: {}", message.trim())
-}
-
-/// The name of what the attempt's calls are about, unless its pod says otherwise.
-pub(super) fn own_name(attempt: gridflow_core::AttemptId) -> Arc<str> {
-    identity::name(attempt).into()
 }

@@ -1,10 +1,10 @@
 //! From what the protocol wants done to the call that does it, and back.
 
-use gridflow_core::AttemptId;
+use gridflow_core::{AttemptId, InstallationId};
 
 use super::{
     super::{
-        attempt::{Answer, Effect, Refused},
+        attempt::{Answer, Condition, Effect, Refused},
         fleet::{Sweep, SweepCall, Swept},
     },
     access::Cluster,
@@ -19,6 +19,8 @@ pub(super) fn cluster_of(effect: &Effect) -> Option<usize> {
         | Effect::Confirm { site, .. }
         | Effect::Delete { site, .. }
         | Effect::DropApplication { site }
+        | Effect::CheckSubmission { site, .. }
+        | Effect::EndHelper { site, .. }
         | Effect::Release { site, .. }
         | Effect::Look { site, .. }
         | Effect::FetchEvents { site, .. } => Some(site.cluster),
@@ -27,6 +29,7 @@ pub(super) fn cluster_of(effect: &Effect) -> Option<usize> {
         | Effect::Follow { .. }
         | Effect::EndLog(_)
         | Effect::Sweep(..)
+        | Effect::KeepApplication { .. }
         | Effect::WakeAt(_)
         | Effect::Warn(_)
         | Effect::Forget(_) => None,
@@ -34,7 +37,12 @@ pub(super) fn cluster_of(effect: &Effect) -> Option<usize> {
 }
 
 /// `None`: nobody waits for the answer, and it has to be asked again.
-pub(super) async fn call(cluster: &Cluster, attempt: AttemptId, effect: &Effect) -> Option<Answer> {
+pub(super) async fn call(
+    cluster: &Cluster,
+    installation: InstallationId,
+    attempt: AttemptId,
+    effect: &Effect,
+) -> Option<Answer> {
     Some(match effect {
         Effect::MakeSecret { launch, owner, .. } => Answer::SecretMade(call::make_secret(cluster, launch, owner).await),
         Effect::Confirm { site, name, uid } => {
@@ -49,10 +57,19 @@ pub(super) async fn call(cluster: &Cluster, attempt: AttemptId, effect: &Effect)
         Effect::Look { site, name } => Answer::Looked(call::look(cluster, &site.namespace, name).await),
         Effect::FetchEvents { site, uid } => Answer::Events(call::events(cluster, &site.namespace, uid).await),
         Effect::DropApplication { site } => {
-            return match call::drop_application(cluster, &site.namespace, &call::own_name(attempt)).await {
+            return match call::drop_application(cluster, installation, &site.namespace, attempt).await {
                 Refused::Done(()) | Refused::Missing | Refused::Invalid(_) => Some(Answer::ApplicationDropped),
                 Refused::Later(_) => None,
             };
+        }
+        Effect::CheckSubmission { site, name } => {
+            Answer::Checked(call::check_submission(cluster, &site.namespace, name).await)
+        }
+        Effect::EndHelper { site, name, uid } => {
+            // If it did not work it is asked again, since it is still there.
+            let condition = Condition::Uid(uid.clone());
+            call::delete(cluster, &site.namespace, name, &condition, None).await;
+            Answer::HelperEnded
         }
         Effect::Create(..)
         | Effect::Report(_)
@@ -60,6 +77,7 @@ pub(super) async fn call(cluster: &Cluster, attempt: AttemptId, effect: &Effect)
         | Effect::Follow { .. }
         | Effect::EndLog(_)
         | Effect::Sweep(..)
+        | Effect::KeepApplication { .. }
         | Effect::WakeAt(_)
         | Effect::Warn(_)
         | Effect::Forget(_) => return None,

@@ -9,6 +9,7 @@ mod lanes;
 mod log;
 mod pace;
 mod watch;
+mod watched;
 
 use std::{path::PathBuf, sync::Arc};
 

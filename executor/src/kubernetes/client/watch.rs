@@ -1,4 +1,4 @@
-//! One watch per namespace: a paged list, then everything that changes.
+//! One watch per namespace and kind: a paged list, then everything that changes.
 //!
 //! Not kube's own watcher: that has no deadline on lists and on the start of a watch, so a connection that was silently
 //! cut would hold it for ever; and it keeps whole pods.
@@ -18,14 +18,10 @@ use tokio::{
 };
 
 use super::{
-    super::{
-        attempt::Site,
-        fleet::Word,
-        identity,
-        pod::{Pod, RawPod},
-    },
+    super::{attempt::Site, fleet::Word},
     access::Cluster,
     call::chain,
+    watched::{Watched, selector},
 };
 
 const PAGE: u32 = 500;
@@ -40,6 +36,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// What was seen of one namespace, in order.
 pub(super) type Words = (Site, Vec<Word>);
 
+#[derive(Clone)]
 pub(super) struct Watch {
     pub(super) cluster: Cluster,
     pub(super) site: Site,
@@ -56,10 +53,10 @@ enum Broke {
 }
 
 /// Watches until the executor ends.
-pub(super) async fn run(watch: Watch) {
+pub(super) async fn run<K: Watched>(watch: Watch) {
     let mut pause = Pause::default();
     loop {
-        let mut version = match list(&watch).await {
+        let mut version = match list::<K>(&watch).await {
             Ok(version) => version,
             Err(Broke::Over) => return,
             Err(Broke::Expired) => {
@@ -67,19 +64,19 @@ pub(super) async fn run(watch: Watch) {
                 continue;
             }
             Err(Broke::Failed(reason)) => {
-                watch.warn("list", &reason, pause.failures);
+                watch.warn::<K>("list", &reason, pause.failures);
                 pause.wait().await;
                 continue;
             }
         };
         pause = Pause::default();
         loop {
-            match follow(&watch, &mut version, &mut pause).await {
+            match follow::<K>(&watch, &mut version, &mut pause).await {
                 Ok(()) => {}
                 Err(Broke::Over) => return,
                 Err(Broke::Expired) => break,
                 Err(Broke::Failed(reason)) => {
-                    watch.warn("watch", &reason, pause.failures);
+                    watch.warn::<K>("watch", &reason, pause.failures);
                     pause.wait().await;
                 }
             }
@@ -100,28 +97,32 @@ impl Pause {
 }
 
 impl Watch {
-    fn pods(&self) -> Request {
-        Request::new(format!("/api/v1/namespaces/{}/pods", self.site.namespace))
+    fn request<K: Watched>(&self) -> Request {
+        Request::new(K::path(&self.site.namespace))
     }
 
     async fn say(&self, words: Vec<Word>) -> Result<(), Broke> {
+        if words.is_empty() {
+            return Ok(());
+        }
         self.words.send((self.site.clone(), words)).await.map_err(|_| Broke::Over)
     }
 
-    fn warn(&self, what: &str, reason: &str, failures: u32) {
+    fn warn<K: Watched>(&self, what: &str, reason: &str, failures: u32) {
         // A server that is away for a night is not worth a line a second.
         if (failures + 1).is_power_of_two() {
             let (cluster, namespace) = (&*self.cluster.name, &*self.site.namespace);
-            tracing::warn!(cluster, namespace, reason, "cannot {what} the pods of a namespace now");
+            tracing::warn!(cluster, namespace, reason, "cannot {what} the {} of a namespace now", K::KIND);
         }
     }
 }
 
 #[derive(Debug, Deserialize)]
-struct RawList {
+#[serde(bound = "")]
+struct RawList<K: Watched> {
     metadata: RawListMetadata,
-    #[serde(default)]
-    items: Vec<RawPod>,
+    #[serde(default = "Vec::new")]
+    items: Vec<K>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,27 +135,26 @@ struct RawListMetadata {
 }
 
 /// Says everything that is there, and returns the version to go on from.
-async fn list(watch: &Watch) -> Result<String, Broke> {
-    watch.say(vec![Word::ListBegan]).await?;
+async fn list<K: Watched>(watch: &Watch) -> Result<String, Broke> {
+    watch.say(K::list_began().into_iter().collect()).await?;
     let mut next = None;
     loop {
         let params = ListParams {
-            label_selector: Some(identity::selector(watch.installation)),
+            label_selector: Some(selector(watch.installation)),
             limit: Some(PAGE),
             continue_token: next.take(),
             ..ListParams::default()
         };
-        let request = watch.pods().list(&params).map_err(|error| Broke::Failed(error.to_string()))?;
-        let page: RawList = match timeout(PAGE_WITHIN, watch.cluster.client.request(request)).await {
+        let request = watch.request::<K>().list(&params).map_err(|error| Broke::Failed(error.to_string()))?;
+        let page: RawList<K> = match timeout(PAGE_WITHIN, watch.cluster.client.request(request)).await {
             Ok(Ok(page)) => page,
             Ok(Err(error)) => return Err(broke(&error)),
             Err(_) => return Err(Broke::Failed("no answer to a list".to_owned())),
         };
-        let mut words: Vec<Word> =
-            page.items.into_iter().filter_map(Pod::read).map(|pod| Word::Listed(Box::new(pod))).collect();
+        let mut words: Vec<Word> = page.items.into_iter().filter_map(K::listed).collect();
         next = page.metadata.next.filter(|next| !next.is_empty());
         if next.is_none() {
-            words.push(Word::ListEnded);
+            words.extend(K::list_ended());
             watch.say(words).await?;
             return Ok(page.metadata.resource_version);
         }
@@ -163,15 +163,15 @@ async fn list(watch: &Watch) -> Result<String, Broke> {
 }
 
 /// Says what changes, until the server ends the watch.
-async fn follow(watch: &Watch, version: &mut String, pause: &mut Pause) -> Result<(), Broke> {
+async fn follow<K: Watched>(watch: &Watch, version: &mut String, pause: &mut Pause) -> Result<(), Broke> {
     let params = WatchParams {
-        label_selector: Some(identity::selector(watch.installation)),
+        label_selector: Some(selector(watch.installation)),
         timeout: Some(WATCH_S),
         bookmarks: true,
         ..WatchParams::default()
     };
-    let request = watch.pods().watch(&params, version).map_err(|error| Broke::Failed(error.to_string()))?;
-    let events = match timeout(START_WITHIN, watch.cluster.client.request_events::<RawPod>(request)).await {
+    let request = watch.request::<K>().watch(&params, version).map_err(|error| Broke::Failed(error.to_string()))?;
+    let events = match timeout(START_WITHIN, watch.cluster.client.request_events::<K>(request)).await {
         Ok(Ok(events)) => events,
         Ok(Err(error)) => return Err(broke(&error)),
         Err(_) => return Err(Broke::Failed("no answer to a watch".to_owned())),
@@ -195,10 +195,9 @@ async fn follow(watch: &Watch, version: &mut String, pause: &mut Pause) -> Resul
             WatchEvent::Error(status) if status.code == 410 => return Err(Broke::Expired),
             WatchEvent::Error(status) => return Err(Broke::Failed(status.message.clone())),
         };
-        version.clone_from(&raw.metadata.resource_version);
-        if let Some(pod) = Pod::read(raw).map(Box::new) {
-            watch.say(vec![if is_deleted { Word::Deleted(pod) } else { Word::Applied(pod) }]).await?;
-        }
+        raw.version().clone_into(version);
+        let word = if is_deleted { raw.deleted() } else { raw.applied() };
+        watch.say(word.into_iter().collect()).await?;
     }
 }
 

@@ -1,5 +1,6 @@
 //! All attempts of one term, and the pods that no attempt stands for. Pure: what comes in, what is to be done.
 
+mod applications;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,9 @@ use super::{
     output::Left,
     pod::Pod,
     report::Report,
+    spark::Application,
 };
+use applications::Applications;
 use sweep::{Horizon, Strays};
 
 /// What the scheduler orders.
@@ -43,6 +46,11 @@ pub enum Word {
     ListEnded,
     Applied(Box<Pod>),
     Deleted(Box<Pod>),
+    /// The same for SparkApplications, where any are watched.
+    ApplicationsBegan,
+    Application(Box<Application>),
+    ApplicationDeleted(Box<Application>),
+    ApplicationsEnded,
 }
 
 #[derive(Debug)]
@@ -68,6 +76,8 @@ pub enum Todo {
     /// The attempt's own; none of them is a report, a wake, a sweep or the last word.
     Attempt(AttemptId, Effect),
     Sweep(Sweep),
+    /// Nobody needs it any more, or ever will.
+    DropApplication(Site, AttemptId),
     /// Nothing is left of it: its log task, if any, is over.
     Forgotten(AttemptId),
 }
@@ -78,6 +88,7 @@ pub struct Fleet {
     sites: HashMap<Site, Listing>,
     attempts: HashMap<AttemptId, Slot>,
     strays: Strays,
+    applications: Applications,
     /// Strays wait for a turn that is not known yet.
     turn_known: Turn,
     turn_max: Turn,
@@ -117,6 +128,7 @@ impl Fleet {
             sites: sites.map(|site| (site, Listing::default())).collect(),
             attempts: attempts.collect(),
             strays: Strays::default(),
+            applications: Applications::default(),
             turn_known: open.iter().map(|open| open.queued_turn).max().unwrap_or_default(),
             turn_max: Turn::default(),
             is_synced: false,
@@ -137,7 +149,7 @@ impl Fleet {
     /// When something is due, at the latest.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let attempt = self.wakes.peek().map(|Reverse((at, _))| *at);
-        [attempt, self.stray_wake].into_iter().flatten().min()
+        [attempt, self.stray_wake, self.applications.wake_at()].into_iter().flatten().min()
     }
 
     pub fn step(&mut self, happened: Happened, now: Timestamp) -> Vec<Todo> {
@@ -163,8 +175,9 @@ impl Fleet {
                 for launch in launches {
                     self.launch(launch, now, todo);
                 }
-                // Pods of a turn that was not known may be closed ones.
+                // What is of a turn that was not known may be closed.
                 self.look_at_strays(None, now, todo);
+                self.look_at_applications(now, todo);
             }
             Order::Confirm(attempts) => {
                 for (run, attempt, claim) in attempts {
@@ -201,6 +214,9 @@ impl Fleet {
         for (site, pod) in self.strays.take(id) {
             self.feed(id, Input::Pod(site, pod), now, todo);
         }
+        if let Some((site, application)) = self.applications.take_stray(id) {
+            self.feed(id, Input::Application(site, application), now, todo);
+        }
         self.feed(id, Input::Launch(Arc::new(launch), site), now, todo);
     }
 
@@ -222,6 +238,15 @@ impl Fleet {
                 self.feed(attempt, Input::PodDeleted(*pod), now, todo);
             }
             Word::ListEnded => self.end_list(&site, now, todo),
+            Word::ApplicationsBegan => self.applications.list_began(&site),
+            Word::Application(application) => self.take_application(site, application, now, todo),
+            Word::ApplicationDeleted(application) => {
+                if let Some(attempt) = application.attempt {
+                    self.applications.gone(attempt);
+                    self.feed(attempt, Input::ApplicationGone(Some(application.uid)), now, todo);
+                }
+            }
+            Word::ApplicationsEnded => self.end_applications(&site, now, todo),
         }
     }
 
@@ -239,6 +264,38 @@ impl Fleet {
                 self.look_at_strays(Some(attempt), now, todo);
             }
         }
+    }
+
+    fn take_application(&mut self, site: Site, application: Box<Application>, now: Timestamp, todo: &mut Vec<Todo>) {
+        let Some(attempt) = application.attempt else { return };
+        self.turn_max = self.turn_max.max(application.turn.unwrap_or_default());
+        self.applications.seen(&site, attempt);
+        if self.attempts.contains_key(&attempt) {
+            self.feed(attempt, Input::Application(site, application), now, todo);
+        } else if !self.applications.is_kept(attempt) {
+            self.applications.put_stray(site, attempt, application);
+            self.look_at_applications(now, todo);
+        }
+    }
+
+    fn end_applications(&mut self, site: &Site, now: Timestamp, todo: &mut Vec<Todo>) {
+        let listed = self.applications.list_ended(site);
+        let is_gone = |id: &AttemptId, slot: &Slot| slot.attempt.site() == Some(site) && !listed.contains(id);
+        let gone: Vec<AttemptId> =
+            self.attempts.iter().filter(|(id, slot)| is_gone(id, slot)).map(|(id, _)| *id).collect();
+        for attempt in gone {
+            self.feed(attempt, Input::ApplicationGone(None), now, todo);
+        }
+        self.look_at_applications(now, todo);
+    }
+
+    fn look_at_applications(&mut self, now: Timestamp, todo: &mut Vec<Todo>) {
+        if !self.is_synced {
+            return;
+        }
+        let clusters = &self.clusters;
+        self.applications.judge_strays(self.turn_known, |site| clusters[site.cluster].keep, now);
+        todo.extend(self.applications.due(now).into_iter().map(|(site, id)| Todo::DropApplication(site, id)));
     }
 
     fn generation(&self, site: &Site) -> u32 {
@@ -274,6 +331,7 @@ impl Fleet {
         }
         todo.push(Todo::Report(Report::Synced { turn_max: self.turn_max }));
         self.look_at_strays(None, now, todo);
+        self.look_at_applications(now, todo);
     }
 
     fn feed(&mut self, id: AttemptId, input: Input, now: Timestamp, todo: &mut Vec<Todo>) {
@@ -302,6 +360,7 @@ impl Fleet {
                 self.strays.acknowledge(id);
                 self.look_at_strays(Some(id), now, todo);
             }
+            Effect::KeepApplication { site, until } => self.applications.keep(site, id, until),
             Effect::Forget(left) => {
                 self.attempts.remove(&id);
                 todo.push(Todo::Forgotten(id));
@@ -342,6 +401,9 @@ impl Fleet {
                 self.feed(id, Input::Wake, now, todo);
             }
         }
+        if self.applications.wake_at().is_some_and(|at| at <= now) {
+            self.look_at_applications(now, todo);
+        }
         if self.stray_wake.is_some_and(|at| at <= now) {
             self.stray_wake = None;
             self.look_at_strays(None, now, todo);
@@ -354,7 +416,7 @@ impl Cluster {
         Self {
             name: config.name.clone(),
             keep: config.keep,
-            rules: Rules { unschedulable_after: config.unschedulable_after },
+            rules: Rules { unschedulable_after: config.unschedulable_after, keep: config.keep },
         }
     }
 }

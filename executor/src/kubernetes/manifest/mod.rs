@@ -10,6 +10,7 @@ mod expansion;
 mod layers;
 mod repair;
 pub mod shape;
+mod spark;
 pub mod strategic;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 pub use error::{Error as ManifestError, Layer};
 pub use layers::{apply_json_patch, apply_layers};
+pub use spark::{SparkManifest, SparkRequest, spark};
 
 use super::launch::Payload;
 use crate::identity::Identity;

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use gridflow_core::AttemptId;
 use gridflow_pod::{layout, payload};
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,7 @@ use super::{
     ManifestError, Payload, PodRequest, Process, TASK_CONTAINER, Wrap, container_mut, expansion::literal, list_mut,
     shape, strategic,
 };
+use crate::kubernetes::identity;
 
 /// The init step. Layers may add to it by this name: resources, a security context.
 pub const INIT_CONTAINER: &str = "gridflow-init";
@@ -86,9 +88,23 @@ pub(super) fn wrap(pod: &mut Value, request: &PodRequest<'_>) -> Result<Option<P
     if command.is_none() && request.files.is_empty() {
         return Ok(None);
     }
-    mount(task, VOLUME, layout::ROOT)?;
-    add_init_step(pod, request)?;
-    Ok(Some(pack(request)?))
+    lay_out(pod, TASK_CONTAINER, request.cluster.image, request.identity.attempt)?;
+    Ok(Some(pack(request.files, request.context)?))
+}
+
+/// The files of the attempt's Secret come to a container, by way of an init step in Gridflow's own image.
+pub(super) fn lay_out(
+    pod: &mut Value,
+    container: &str,
+    image: Option<&str>,
+    attempt: AttemptId,
+) -> Result<(), ManifestError> {
+    let purpose = "the init step of every pod with files or a command runs in it";
+    let image = image.ok_or(ManifestError::NoOwnImage { purpose })?;
+    let container = container_mut(pod, container).expect("the pod was checked to have it");
+    mount(container, VOLUME, layout::ROOT)?;
+    let init = init_step(image, container);
+    add_init_step(pod, init, attempt)
 }
 
 /// Of a pod with so many containers: each has an equal share of what the kubelet keeps.
@@ -143,11 +159,7 @@ fn mount(container: &mut Value, volume: &str, path: &str) -> Result<(), Manifest
     Ok(())
 }
 
-fn add_init_step(pod: &mut Value, request: &PodRequest<'_>) -> Result<(), ManifestError> {
-    let purpose = "the init step of every pod with files or a command runs in it";
-    let image = request.cluster.image.ok_or(ManifestError::NoOwnImage { purpose })?;
-    let task = container_mut(pod, TASK_CONTAINER).expect("the pod was checked to have it");
-    let mut init = init_step(image, task);
+fn add_init_step(pod: &mut Value, mut init: Value, attempt: AttemptId) -> Result<(), ManifestError> {
     let spec = &mut pod["spec"];
     let steps = list_mut(spec, "initContainers")
         .ok_or_else(|| ManifestError::unfit("spec.initContainers", "a list is needed"))?;
@@ -167,7 +179,7 @@ fn add_init_step(pod: &mut Value, request: &PodRequest<'_>) -> Result<(), Manife
         return Err(ManifestError::unfit("spec.volumes", problem));
     }
     volumes.push(json!({ "name": VOLUME, "emptyDir": {} }));
-    volumes.push(json!({ "name": PAYLOAD_VOLUME, "secret": { "secretName": secret_name(request) } }));
+    volumes.push(json!({ "name": PAYLOAD_VOLUME, "secret": { "secretName": identity::name(attempt) } }));
     Ok(())
 }
 
@@ -204,14 +216,9 @@ fn init_resources(task: &Value) -> Option<Value> {
     (!resources.is_empty()).then_some(Value::Object(resources))
 }
 
-/// As the pod itself, which owns it.
-fn secret_name(request: &PodRequest<'_>) -> String {
-    format!("gf-{}", request.identity.attempt)
-}
-
-fn pack(request: &PodRequest<'_>) -> Result<Payload, ManifestError> {
-    let context = request.context.to_string();
-    let files = request.files.iter().map(|(path, bytes)| (path.as_str(), &**bytes));
+pub(super) fn pack(files: &[(String, Arc<[u8]>)], context: &Value) -> Result<Payload, ManifestError> {
+    let context = context.to_string();
+    let files = files.iter().map(|(path, bytes)| (path.as_str(), &**bytes));
     let keys = payload::pack(files.chain([(layout::CONTEXT_FILE, context.as_bytes())]))?;
     Ok(Payload { files: keys.into_iter().map(|(key, bytes)| (key.to_owned(), Arc::from(bytes))).collect() })
 }

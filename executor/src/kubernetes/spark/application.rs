@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use gridflow_core::{AttemptId, Timestamp, Turn};
 use serde_json::Value;
+use uuid::Uuid;
+
+use crate::kubernetes::identity;
 
 /// One SparkApplication as it was seen last.
 ///
@@ -11,6 +15,9 @@ use serde_json::Value;
 pub struct Application {
     pub name: String,
     pub uid: Arc<str>,
+    /// Whose it says it is, and of which turn.
+    pub attempt: Option<AttemptId>,
+    pub turn: Option<Turn>,
     pub state: ApplicationState,
     /// The operator's own words, where it has any.
     pub message: Option<String>,
@@ -19,6 +26,8 @@ pub struct Application {
     /// Where the driver's UI is, if the operator publishes it.
     pub ui: Option<String>,
     pub executors: BTreeMap<String, ExecutorState>,
+    /// When its driver had ended, as the operator saw it.
+    pub ended_at: Option<Timestamp>,
     /// Somebody asked for its deletion.
     pub is_being_deleted: bool,
 }
@@ -76,6 +85,11 @@ impl Application {
         Some(Self {
             name: metadata.get("name")?.as_str()?.to_owned(),
             uid: metadata.get("uid")?.as_str()?.into(),
+            attempt: text(&metadata["labels"][identity::ATTEMPT])
+                .and_then(|id| Uuid::parse_str(id).ok())
+                .map(AttemptId),
+            turn: text(&metadata["annotations"][identity::TURN]).and_then(identity::parse_turn),
+            ended_at: text(&status["terminationTime"]).and_then(|at| at.parse().ok()),
             state: ApplicationState::parse(text(&status["applicationState"]["state"]).unwrap_or_default()),
             message: text(&status["applicationState"]["errorMessage"]).map(str::to_owned),
             driver: text(&driver["podName"]).map(str::to_owned),

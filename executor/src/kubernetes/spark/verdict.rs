@@ -122,6 +122,9 @@ mod tests {
         Application {
             name: "gf-1".to_owned(),
             uid: "u-1".into(),
+            attempt: None,
+            turn: None,
+            ended_at: None,
             state: State::parse(state),
             message: message.map(str::to_owned),
             driver: None,
