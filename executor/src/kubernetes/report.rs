@@ -7,7 +7,8 @@ use gridflow_core::{AttemptId, AttemptOutcome, Output, RunKey, Timestamp, Turn, 
 /// Repeated reports are normal: after a takeover everything that is not acknowledged is told again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// Every namespace was listed once, and what it holds was reported before this.
+    /// Every namespace was listed once. What it holds is reported as soon as its node has told its boot and its log is
+    /// read, so partly after this; no attempt is given up for not having been seen before.
     Synced {
         /// The highest turn of any pod of this installation; above the database's, time went back there.
         turn_max: Turn,

@@ -117,3 +117,22 @@ async fn a_phase_that_somebody_wrote_ends_nothing() -> Result<()> {
     assert!(!pod["status"]["containerStatuses"][0]["state"]["terminated"].is_null(), "{pod:#}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_and_finalizers_that_somebody_takes_off_are_put_on_again() -> Result<()> {
+    let Some(fixture) = Fixture::new()? else { return Ok(()) };
+    let mut term = fixture.term(Vec::new()).await?;
+    let launch = fixture.launch("sleep 6; exit 3");
+    term.begin(&launch).await?;
+    term.started(launch.attempt).await?;
+    let name = format!("gf-{}", launch.attempt);
+    let bare = json!({"metadata": {"labels": null, "finalizers": null}}).to_string();
+    fixture.namespace.kubectl(&["patch", "pod", &name, "--type=merge", "--patch", &bare])?;
+    fixture
+        .until_pod(launch.attempt, "marked and guarded", |pod| {
+            !pod["metadata"]["labels"]["gridflow.io/installation"].is_null() && !pod["metadata"]["finalizers"].is_null()
+        })
+        .await?;
+    assert_eq!(term.finished(launch.attempt).await?.outcome, AttemptOutcome::Exited { code: 3 });
+    Ok(())
+}

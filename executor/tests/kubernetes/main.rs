@@ -7,3 +7,4 @@ mod protocol;
 mod support;
 mod sweep;
 mod takeover;
+mod wire;

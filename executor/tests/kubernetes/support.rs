@@ -179,6 +179,17 @@ impl Term {
         }
     }
 
+    /// Waits for another report.
+    pub async fn hears(&mut self) -> bool {
+        match self.reports.recv().await {
+            Some(report) => {
+                self.heard.push(report);
+                true
+            }
+            None => false,
+        }
+    }
+
     pub async fn synced(&mut self) -> Result<Turn> {
         self.until("synced", |report| match report {
             Report::Synced { turn_max } => Some(*turn_max),

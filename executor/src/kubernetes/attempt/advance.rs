@@ -126,7 +126,8 @@ fn look(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) -> boo
     };
     if may_call(attempt, now, effects) {
         attempt.busy = Some(Busy::Look);
-        effects.push(Effect::Look { site, name });
+        let uid = attempt.claim.clone().or_else(|| attempt.pod.as_ref().map(|pod| pod.uid.clone()));
+        effects.push(Effect::Look { site, name, uid, run: attempt.run });
     }
     false
 }
@@ -319,7 +320,8 @@ pub(super) fn delete(pod: &Pod, site: super::Site) -> Effect {
 fn confirm(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
     let Some((pod, site)) = attempt.pod.as_ref().zip(attempt.site.clone()) else { return };
     let is_ours = attempt.claim.as_ref() == Some(&pod.uid);
-    if !is_ours || pod.is_guarded || attempt.was_guarded || pod.deletion.is_some() {
+    // Also one whose finalizer somebody took off.
+    if !is_ours || pod.is_guarded || pod.deletion.is_some() || gone::is_reported(pod) {
         return;
     }
     let (name, uid) = (pod.name.clone(), pod.uid.clone());

@@ -142,9 +142,9 @@ fn take_deleted(attempt: &mut Attempt, last: Pod) {
         return;
     }
     attempt.was_guarded |= last.is_guarded;
-    // A deleted object has a state of its own, which may be older than what an answer has shown.
+    // Its last state. Or somebody took our labels off, and the watch, which selects by them, lost sight of it.
     attempt.pod = Some(last);
-    attempt.presence = Presence::Missing;
+    attempt.presence = Presence::Unlisted;
 }
 
 fn take_answer(attempt: &mut Attempt, answer: Answer, now: Timestamp, effects: &mut Vec<Effect>) {

@@ -217,7 +217,7 @@ pub enum Input {
     Acknowledge,
     /// A pod of this attempt, as a watch, a list or an answer shows it.
     Pod(Site, Pod),
-    /// It is gone from the API server; its last state.
+    /// It is gone from what the watch selects; its last state.
     PodDeleted(Pod),
     Application(Site, Box<Application>),
     /// Gone from the API server. Without a uid: whichever it was.
@@ -343,9 +343,12 @@ pub enum Effect {
         name: Arc<str>,
         uid: Arc<str>,
     },
+    /// At the pod with that uid, and that one only, if there is one.
     Look {
         site: Site,
         name: Arc<str>,
+        uid: Option<Arc<str>>,
+        run: RunKey,
     },
     LookAtNode {
         cluster: Option<usize>,

@@ -282,6 +282,22 @@ fn a_pod_that_was_deleted_and_made_again_by_somebody_is_swept_and_never_confirme
 }
 
 #[test]
+fn a_finalizer_that_somebody_took_off_is_put_on_again() {
+    let mut scene = Scene::running();
+    let bare = json!({"metadata": {"finalizers": null, "resourceVersion": "33"}});
+    assert_eq!(scene.see(&[confirmed(), bound(), running(), bare]), "confirm u1");
+}
+
+#[test]
+fn a_pod_that_the_watch_lost_sight_of_is_looked_at_before_it_is_believed_gone() {
+    let mut scene = Scene::confirmed();
+    let unbound = pod(&[confirmed(), version(25)]);
+    assert_eq!(scene.take(Input::PodDeleted(unbound)), "look");
+    let there = seen(&[confirmed(), bound(), version(26)]);
+    assert_eq!(scene.answer(Answer::Looked(Looked::Pod(there))), "");
+}
+
+#[test]
 fn a_confirmation_whose_answer_was_lost_is_asked_for_again_until_the_pod_shows_it() {
     let mut scene = Scene::claimed();
     scene.take(Input::Confirm("u1".into()));
@@ -314,7 +330,8 @@ fn a_cancel_of_a_committed_claim_deletes_the_gated_pod_in_its_version() {
     assert_eq!(scene.take(Input::Cancel), "");
     assert_eq!(scene.see(&[]), "delete u1 in version 10");
     assert_eq!(scene.answer(Answer::Deleted(Deleted::Asked)), "");
-    assert_eq!(scene.take(Input::PodDeleted(pod(&[version(12)]))), "finished 00:01:30 NeverStarted");
+    assert_eq!(scene.take(Input::PodDeleted(pod(&[version(12)]))), "look");
+    assert_eq!(scene.answer(Answer::Looked(Looked::Missing)), "finished 00:01:30 NeverStarted");
 }
 
 #[test]
@@ -480,7 +497,8 @@ fn a_failed_phase_alone_is_looked_into() {
 #[test]
 fn an_object_that_somebody_removed_by_force_is_waited_for_by_its_node() {
     let mut scene = Scene::running();
-    let told = scene.take(Input::PodDeleted(pod(&[confirmed(), bound(), running(), version(34)])));
+    assert_eq!(scene.take(Input::PodDeleted(pod(&[confirmed(), bound(), running(), version(34)]))), "look");
+    let told = scene.answer(Answer::Looked(Looked::Missing));
     assert!(told.starts_with("warn: somebody removed its pod by force"), "{told}");
     assert!(told.ends_with("look at node n1; wake at 00:01:45"), "{told}");
     assert_eq!(scene.take(Input::Node(there("b1"))), "wake at 00:01:45");
@@ -522,7 +540,8 @@ fn a_gate_that_somebody_opened_ends_the_pod_and_loses_the_attempt() {
     let opened = json!({"spec": {"schedulingGates": null}, "metadata": {"resourceVersion": "14"}});
     assert_eq!(scene.see(std::slice::from_ref(&opened)), "delete u1 within 30 s");
     scene.answer(Answer::Deleted(Deleted::Asked));
-    assert_eq!(scene.take(Input::PodDeleted(pod(&[opened, deleted(0)]))), "fetch events");
+    assert_eq!(scene.take(Input::PodDeleted(pod(&[opened, deleted(0)]))), "look");
+    assert_eq!(scene.answer(Answer::Looked(Looked::Missing)), "fetch events");
     scene.answer(Answer::Events(Vec::new()));
     assert!(scene.take(Input::LogEnded(Left::Nothing)).contains("somebody removed the gate"));
 }

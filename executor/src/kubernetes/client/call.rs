@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use gridflow_core::{AttemptId, InstallationId};
+use gridflow_core::{AttemptId, InstallationId, RunKey};
 
 use super::{
     super::{
@@ -326,10 +326,32 @@ pub(super) async fn release(cluster: &Cluster, namespace: &str, name: &str, uid:
     }
 }
 
-pub(super) async fn look(cluster: &Cluster, namespace: &str, name: &str) -> Looked {
-    match get(cluster, namespace, name).await {
-        Ok(pod) => Looked::Pod(Box::new(pod)),
-        Err(failed) if failed.code() == 404 => Looked::Missing,
+/// The pod that is looked for.
+pub(super) struct Wanted<'a> {
+    pub(super) installation: InstallationId,
+    pub(super) run: RunKey,
+    pub(super) attempt: AttemptId,
+    pub(super) uid: Option<&'a str>,
+}
+
+/// A pod that lost our labels gets them again, so that the watch sees it.
+pub(super) async fn look(cluster: &Cluster, namespace: &str, name: &str, wanted: &Wanted<'_>) -> Looked {
+    let raw = match get_raw(cluster, namespace, name).await {
+        Ok(raw) => raw,
+        Err(failed) if failed.code() == 404 => return Looked::Missing,
+        Err(failed) => return Looked::Later(failed.words()),
+    };
+    let labels = identity::labels(wanted.installation, wanted.run, wanted.attempt);
+    let is_marked = labels.iter().all(|(key, value)| raw.metadata.labels.get(*key) == Some(value));
+    if is_marked || wanted.uid != Some(raw.metadata.uid.as_str()) {
+        return Pod::read(raw).map_or(Looked::Missing, |pod| Looked::Pod(Box::new(pod)));
+    }
+    let labels: serde_json::Map<String, Value> =
+        labels.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
+    let patch = json!({"metadata": {"uid": raw.metadata.uid, "labels": labels}});
+    let request = pods(namespace).patch(name, &PatchParams::default(), &Patch::Strategic(patch));
+    match text(cluster, request, CALL_WITHIN).await.and_then(|text| parse::<RawPod>(&text)) {
+        Ok(raw) => Pod::read(raw).map_or(Looked::Missing, |pod| Looked::Pod(Box::new(pod))),
         Err(failed) => Looked::Later(failed.words()),
     }
 }

@@ -54,7 +54,10 @@ pub(super) async fn call(
         Effect::Release { site, name, uid } => {
             Answer::Released(call::release(cluster, &site.namespace, name, uid).await)
         }
-        Effect::Look { site, name } => Answer::Looked(call::look(cluster, &site.namespace, name).await),
+        Effect::Look { site, name, uid, run } => {
+            let wanted = call::Wanted { installation, run: *run, attempt, uid: uid.as_deref() };
+            Answer::Looked(call::look(cluster, &site.namespace, name, &wanted).await)
+        }
         Effect::FetchEvents { site, uid } => Answer::Events(call::events(cluster, &site.namespace, uid).await),
         Effect::DropApplication { site } => {
             return match call::drop_application(cluster, installation, &site.namespace, attempt).await {

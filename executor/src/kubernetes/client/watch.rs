@@ -208,3 +208,6 @@ fn broke(error: &kube::Error) -> Broke {
         other => Broke::Failed(chain(other)),
     }
 }
+
+#[cfg(test)]
+mod tests;
