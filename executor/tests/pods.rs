@@ -357,6 +357,7 @@ fn the_rights_are_enough_and_no_more() -> Result<()> {
     let name = namespace.name();
     let file = file
         .replace("name: gridflow-tasks", &format!("name: {name}-tasks"))
+        .replace("name: gridflow-spark", &format!("name: {name}-spark"))
         .replace("name: gridflow-nodes", &format!("name: {name}-nodes"))
         .replace("namespace: gridflow", &format!("namespace: {name}"))
         .replace("namespace: data", &format!("namespace: {name}"));
@@ -371,9 +372,11 @@ fn the_rights_are_enough_and_no_more() -> Result<()> {
     let granted = [
         ("pods", &["create", "get", "list", "watch", "patch", "delete"][..]),
         ("pods/log", &["get"]),
-        ("secrets", &["create", "get", "delete"]),
+        ("secrets", &["create", "delete"]),
         ("events", &["list"]),
-        ("sparkapplications.sparkoperator.k8s.io", &["create", "get", "list", "watch", "delete"]),
+        ("sparkapplications.sparkoperator.k8s.io", &["create", "get", "list", "delete"]),
+        ("configmaps", &["get"]),
+        ("services", &["list"]),
         ("nodes", &["get"]),
     ];
     let mut wrong = Vec::new();
@@ -384,7 +387,7 @@ fn the_rights_are_enough_and_no_more() -> Result<()> {
             }
         }
     }
-    for what in ["pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "configmaps", "roles"] {
+    for what in ["pods/exec", "pods/ephemeralcontainers", "serviceaccounts/token", "persistentvolumeclaims", "roles"] {
         if can(name, "create", what) || can(name, "get", what) {
             wrong.push(what.to_owned());
         }
@@ -392,7 +395,9 @@ fn the_rights_are_enough_and_no_more() -> Result<()> {
     if can("default", "create", "pods") || can("default", "create", "secrets") {
         wrong.push("another namespace".to_owned());
     }
-    for (kind, role) in [("clusterrole", "tasks"), ("clusterrole", "nodes"), ("clusterrolebinding", "nodes")] {
+    for (kind, role) in
+        [("clusterrole", "tasks"), ("clusterrole", "spark"), ("clusterrole", "nodes"), ("clusterrolebinding", "nodes")]
+    {
         cluster.kubectl(&["delete", kind, &format!("{name}-{role}")])?;
     }
     assert_eq!(wrong, Vec::<String>::new());

@@ -102,7 +102,7 @@ pub async fn follow(source: Source, mut ended: oneshot::Receiver<Ended>) -> Left
     output::read(message, copy.frames.collected())
 }
 
-/// While the container runs; once it is over, until a stream ends in order.
+/// While the container runs; once it is over, until a stream ends in order or there is none any more.
 async fn live(source: &Source, copy: &mut Copy, is_over: &Notify) {
     let mut pause = RETRY_PAUSE;
     let mut is_last = false;
@@ -123,7 +123,7 @@ async fn live(source: &Source, copy: &mut Copy, is_over: &Notify) {
         } else {
             is_last = timeout(pause, is_over.notified()).await.is_ok();
         }
-        if is_last && read.is_ok() {
+        if is_last && read.as_ref().map_or_else(Error::is_final, |()| true) {
             return;
         }
         pause = (pause * 2).min(RETRY_PAUSE_MAX);
