@@ -279,3 +279,91 @@ impl Located {
         Error { path, problem: self.problem }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{super::shape::POD, *};
+
+    fn merged(base: &Value, patch: &Value) -> Value {
+        let mut base = base.clone();
+        let (Value::Object(map), Value::Object(patch)) = (&mut base, patch) else { panic!("no maps") };
+        merge(map, patch, &POD).unwrap();
+        base
+    }
+
+    /// A layer: containers with variables and ports, volumes of two kinds, a list without a key, maps with nulls.
+    fn layer() -> impl Strategy<Value = Value> {
+        let text = || prop_oneof![Just(Value::Null), "[xyz]".prop_map(Value::from), Just(json!({ "deep": [1] }))];
+        let map = || proptest::collection::btree_map("[abc]", text(), 0..3).prop_map(|map| json!(map));
+        let variable = prop_oneof![
+            Just(json!({ "value": "v" })),
+            Just(json!({ "valueFrom": { "x": 1 } })),
+            Just(json!({ "$patch": "delete" })),
+        ];
+        let env = elements("name", variable);
+        let container = (env, proptest::option::of(map()), any::<bool>()).prop_map(|(env, resources, is_gone)| {
+            if is_gone { json!({ "$patch": "delete" }) } else { json!({ "env": env, "resources": resources }) }
+        });
+        let volume = prop_oneof![Just(json!({ "emptyDir": { "m": 1 } })), Just(json!({ "hostPath": { "path": "/" } }))];
+        let (containers, volumes) = (elements("name", container), elements("name", volume));
+        let tolerations = proptest::option::of(proptest::collection::vec(map(), 0..3));
+        (map(), map(), containers, volumes, tolerations, any::<bool>()).prop_map(
+            |(labels, mut selector, containers, volumes, tolerations, replaces)| {
+                if replaces {
+                    selector["$patch"] = "replace".into();
+                }
+                json!({
+                    "metadata": { "labels": labels },
+                    "spec": {
+                        "nodeSelector": selector, "containers": containers, "volumes": volumes,
+                        "tolerations": tolerations,
+                    },
+                })
+            },
+        )
+    }
+
+    /// Elements with different keys.
+    fn elements(key: &'static str, element: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<Value>> {
+        proptest::collection::btree_map("[pqr]", element, 0..4).prop_map(move |elements| {
+            let named = |(name, mut element): (String, Value)| {
+                element[key] = name.into();
+                element
+            };
+            elements.into_iter().map(named).collect()
+        })
+    }
+
+    fn has_directive(value: &Value) -> bool {
+        match value {
+            Value::Object(map) => map.iter().any(|(name, value)| name.starts_with('$') || has_directive(value)),
+            Value::Array(list) => list.iter().any(has_directive),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_layer_that_is_there_already_changes_nothing(base in layer(), patch in layer()) {
+            let once = merged(&merged(&json!({}), &base), &patch);
+            prop_assert_eq!(merged(&once, &patch), once);
+        }
+
+        #[test]
+        fn an_empty_layer_changes_nothing(base in layer()) {
+            let base = merged(&json!({}), &base);
+            prop_assert_eq!(merged(&base, &json!({})), base.clone());
+            prop_assert_eq!(merged(&base, &base), base);
+        }
+
+        #[test]
+        fn no_directive_and_no_null_is_left(base in layer(), patch in layer()) {
+            let merged = merged(&merged(&json!({}), &base), &patch);
+            prop_assert!(!has_directive(&merged), "{}", merged);
+            prop_assert!(!merged.to_string().contains("null"), "{}", merged);
+        }
+    }
+}
