@@ -110,7 +110,8 @@ pub fn is_reported(pod: &Pod) -> bool {
         return false;
     }
     if 0 < all.total && all.ended == all.total {
-        return true;
+        // A container may have rules of its own for being started again; a pod that is over or on its way out has none.
+        return pod.phase.is_final() || pod.deletion.is_some();
     }
     // Not all containers have ended, so some never started. Only the kubelet knows that, and says it in the phase;
     // but others write a phase, too, without knowing: the garbage collector for pods of lost nodes.
@@ -196,6 +197,12 @@ mod tests {
             ]},
         });
         assert_eq!(of(&pod(&[confirmed(), bound(), companion]), None), Verdict::NotYet);
+    }
+
+    #[test]
+    fn a_container_that_may_be_started_again_has_not_ended_for_good() {
+        let between = json!({"status": {"phase": "Running"}});
+        assert_eq!(of(&pod(&[confirmed(), bound(), ended(1, "Error"), between]), None), Verdict::NotYet);
     }
 
     #[test]

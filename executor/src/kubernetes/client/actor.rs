@@ -343,6 +343,10 @@ impl Actor {
     fn ask_node(&mut self, attempt: AttemptId, cluster: Option<usize>, node: &Arc<str>) {
         let clusters = cluster.map_or(0..self.clusters.len(), |cluster| cluster..cluster + 1);
         if 1 < clusters.len() {
+            // The one before is still being answered: its words must not be counted with those of this one.
+            if self.joint.contains_key(&attempt) {
+                return;
+            }
             self.joint.insert(attempt, Joint { missing: clusters.len(), word: None });
         }
         for cluster in clusters {
