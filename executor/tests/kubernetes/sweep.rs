@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use gridflow_core::{AttemptOutcome, Turn};
+use gridflow_executor::kubernetes::{Became, Running, clean};
 
 use super::support::Fixture;
 
@@ -63,4 +64,28 @@ async fn finished_pods_stay_as_long_as_the_policy_says() -> Result<()> {
     let term = fixture.term(Vec::new()).await?;
     term.handle.launch(vec![fixture.launch_in(Turn(8), "true")]).await?;
     fixture.until_no_pod(failing.attempt).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_end_of_an_installation_everything_of_it_goes_and_what_runs_only_when_asked() -> Result<()> {
+    let Some(fixture) = Fixture::new()? else { return Ok(()) };
+    let mut term = fixture.term(Vec::new()).await?;
+    let (gated, running, ended) = (fixture.launch("true"), fixture.launch("exec sleep 600"), fixture.launch("true"));
+    term.handle.launch(vec![gated.clone()]).await?;
+    term.claimed(gated.attempt).await?;
+    for launch in [&running, &ended] {
+        term.begin(launch).await?;
+    }
+    term.started(running.attempt).await?;
+    term.finished(ended.attempt).await?;
+    drop(term);
+
+    let cleaned = clean(&fixture.config, Running::Leave).await?;
+    let left: Vec<&str> = cleaned.iter().filter(|one| one.what == Became::Left).map(|one| one.name.as_str()).collect();
+    assert_eq!((cleaned.len(), left), (3, vec![&*format!("gf-{}", running.attempt)]), "{cleaned:?}");
+    fixture.until_no_pod(gated.attempt).await?;
+    fixture.until_no_pod(ended.attempt).await?;
+    let cleaned = clean(&fixture.config, Running::End).await?;
+    assert_eq!((cleaned.len(), &cleaned[0].what), (1, &Became::Deleted), "{cleaned:?}");
+    fixture.until_no_pod(running.attempt).await
 }

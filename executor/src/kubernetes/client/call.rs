@@ -30,6 +30,7 @@ const CALL_WITHIN: Duration = Duration::from_secs(15);
 const CREATE_WITHIN: Duration = Duration::from_secs(40);
 /// The API server takes no larger Secret.
 const PAYLOAD_BYTES_MAX: usize = 1_000_000;
+const PAGE: u32 = 500;
 const EVENTS_MAX: u32 = 100;
 const EVENTS_TOLD: usize = 10;
 
@@ -429,6 +430,66 @@ async fn missing_of(cluster: &Cluster, namespace: &str, driver: &str) -> Result<
     };
     let has_service = services["items"].as_array().into_iter().flatten().any(is_owned);
     Ok((!has_service).then(|| "the service of its driver is missing".to_owned()))
+}
+
+/// A page of objects.
+#[derive(Debug, Deserialize)]
+struct RawPage<T> {
+    metadata: RawPageMetadata,
+    items: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawPageMetadata {
+    #[serde(rename = "continue", default)]
+    next: Option<String>,
+}
+
+pub(super) async fn list_pods(
+    cluster: &Cluster,
+    namespace: &str,
+    installation: InstallationId,
+) -> Result<Vec<Pod>, String> {
+    let raw: Vec<RawPod> = list(cluster, &pods(namespace), installation).await.map_err(|failed| failed.words())?;
+    Ok(raw.into_iter().filter_map(Pod::read).collect())
+}
+
+/// Whose they are. None where nobody has heard of such a thing.
+pub(super) async fn list_applications(
+    cluster: &Cluster,
+    namespace: &str,
+    installation: InstallationId,
+) -> Result<Vec<AttemptId>, String> {
+    let found: Vec<Value> = match list(cluster, &applications(namespace), installation).await {
+        Ok(found) => found,
+        Err(failed) if failed.code() == 404 => return Ok(Vec::new()),
+        Err(failed) => return Err(failed.words()),
+    };
+    let attempt =
+        |object: &Value| object["metadata"]["labels"][identity::ATTEMPT].as_str()?.parse().ok().map(AttemptId);
+    Ok(found.iter().filter_map(attempt).collect())
+}
+
+async fn list<T: serde::de::DeserializeOwned>(
+    cluster: &Cluster,
+    api: &Request,
+    installation: InstallationId,
+) -> Result<Vec<T>, Failed> {
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let params = ListParams {
+            label_selector: Some(identity::selector(installation)),
+            limit: Some(PAGE),
+            continue_token: next,
+            ..ListParams::default()
+        };
+        let page: RawPage<T> = parse(&text(cluster, api.list(&params), CALL_WITHIN).await?)?;
+        found.extend(page.items);
+        next = page.metadata.next.filter(|next| !next.is_empty());
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

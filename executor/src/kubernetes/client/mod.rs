@@ -5,6 +5,7 @@ mod access;
 mod actor;
 mod call;
 mod carry;
+mod clean;
 mod lanes;
 mod log;
 mod pace;
@@ -23,6 +24,7 @@ use super::{
     report::Report,
 };
 use access::Cluster;
+pub use clean::{Became, Cleaned, Running, clean};
 
 /// Calls of the handle that wait for the executor.
 const ORDERS_MAX: usize = 1024;
