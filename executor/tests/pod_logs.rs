@@ -155,6 +155,7 @@ fn parameter(target: &str, name: &str) -> Option<String> {
 
 struct Following {
     node: Arc<Node>,
+    source: Source,
     path: PathBuf,
     ended: Option<oneshot::Sender<Ended>>,
     left: tokio::task::JoinHandle<Left>,
@@ -178,7 +179,8 @@ async fn following(faults: &[Fault]) -> Following {
         path: path.clone(),
     };
     let (ended, receiver) = oneshot::channel();
-    Following { node, path, ended: Some(ended), left: tokio::spawn(follow(source, receiver)), _dir: dir }
+    let left = tokio::spawn(follow(source.clone(), receiver));
+    Following { node, source, path, ended: Some(ended), left, _dir: dir }
 }
 
 impl Following {
@@ -192,6 +194,15 @@ impl Following {
             assert!(tokio::time::Instant::now() < deadline, "{what}: {:?}", self.log());
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The scheduler is killed, and another one takes over.
+    async fn taken_over(mut self) -> Self {
+        self.left.abort();
+        let _ = (&mut self.left).await;
+        let (ended, receiver) = oneshot::channel();
+        self.left = tokio::spawn(follow(self.source.clone(), receiver));
+        Self { ended: Some(ended), ..self }
     }
 
     async fn end(mut self, message: Option<&str>, log: Log, notes: &[&str]) -> (String, Left, Vec<String>) {
@@ -214,6 +225,19 @@ async fn a_log_is_there_while_it_is_written_and_complete_at_the_end() {
     assert_eq!(log, "one\ntwo\ngridflow: exit code 0\ngridflow: the end\n");
     let Left::Json(output) = left else { panic!("{left:?}") };
     assert_eq!(output.value["rows"], 1);
+}
+
+#[tokio::test]
+async fn after_a_takeover_the_log_is_whole_and_there_once() {
+    let following = following(&[]).await;
+    following.node.write("one");
+    following.node.write("two");
+    following.wait_for("live", |log| log == "one\ntwo\n").await;
+    let following = following.taken_over().await;
+    following.node.write("three");
+    following.wait_for("live again", |log| log == "one\ntwo\nthree\n").await;
+    let (log, ..) = following.end(None, Log::Complete, &["the end"]).await;
+    assert_eq!(log, "one\ntwo\nthree\ngridflow: the end\n");
 }
 
 #[tokio::test]
