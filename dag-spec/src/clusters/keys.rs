@@ -39,7 +39,8 @@ spec! {
         pub task_image: Option<String>,
         /// The service account of pods that name none.
         pub service_account: Option<String>,
-        /// A fragment of a pod's manifest that lies under every pod: `{metadata: …, spec: …}`. Tasks are stronger.
+        /// A fragment of a pod's manifest that lies under every pod: `{metadata: …, spec: …}`. Tasks are stronger:
+        /// what has a name is merged by it, other lists (`tolerations`, `envFrom`) are replaced as a whole.
         pub pod: Option<PodFragment>,
         /// The same under every SparkApplication.
         pub spark: Option<SparkFragment>,
