@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use crate::failure::{Failure, Result};
+use crate::{
+    clusters::CLUSTERS_FILE,
+    failure::{Failure, Result},
+};
 
 /// All of our settings begin so. Variables of commands (`GRIDFLOW_SERVER` …) have one underline.
 const PREFIX: &str = "GRIDFLOW__";
@@ -51,12 +54,14 @@ struct Setting {
     set: fn(&mut Settings, &str) -> bool,
 }
 
-const SETTINGS: [Setting; 6] = [
+const SETTINGS: [Setting; 7] = [
     Setting {
         variable: DATABASE_URL,
         form: "an address such as `postgres://user@host/name`",
         set: |settings, text| put(&mut settings.database_url, (!text.is_empty()).then(|| text.to_owned())),
     },
+    // Read by the arguments of the roles that it concerns.
+    Setting { variable: CLUSTERS_FILE, form: "the path of a file", set: |_, text| !text.is_empty() },
     Setting {
         variable: "GRIDFLOW__DATABASE__CONNECTIONS_MAX",
         form: "a number from 1: connections that handlers and triggers share; the leader has its own",

@@ -4,6 +4,7 @@
 //! `main` starts no runtime and no thread: as the first process of a container, a role forks before anything else.
 
 mod client;
+mod clusters;
 mod command;
 mod config;
 mod failure;

@@ -3,7 +3,7 @@
 //! Everything here may be asked for twice: a launch is claimed once, a cancel of what is gone is
 //! nothing, an acknowledgement is final.
 
-use gridflow_core::{Action, AttemptId, DagId, Event, LaunchOrder, RunKey, Timestamp};
+use gridflow_core::{Action, AttemptId, DagId, Event, ExecutorKind, LaunchOrder, RunKey, Timestamp};
 use gridflow_failpoint::{Point, reach};
 use gridflow_store::notify::Channel;
 
@@ -13,6 +13,7 @@ use crate::{Error, answer, lead::Lead};
 pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Error> {
     reach(Point::Act);
     let mut orders = Vec::new();
+    let mut claims = Vec::new();
     let mut cancels = Vec::new();
     let mut acknowledged = Vec::new();
     let mut fetches = Vec::new();
@@ -20,11 +21,10 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
     for action in actions {
         match action {
             Action::Launch(order) => orders.push(order),
-            Action::Cancel { run, attempt, .. } => cancels.push((run, attempt)),
-            // Nothing is made yet that waits for it.
-            Action::Confirm { .. } => {}
+            Action::Confirm { run, attempt, claim, .. } => claims.push((run, attempt, claim)),
+            Action::Cancel { run, attempt, executor } => cancels.push((executor, run, attempt)),
             Action::CancelElsewhere => is_for_others = true,
-            Action::Acknowledge { attempt, .. } => acknowledged.push(attempt),
+            Action::Acknowledge { run, attempt, executor } => acknowledged.push((executor, run, attempt)),
             Action::FetchQueued { dag, after, limit } => fetches.push((dag, after, limit)),
             Action::RunEnded { run } => lead.runs.forget(run),
         }
@@ -33,13 +33,10 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
         lead.shared.waker.wake(Channel::Node);
     }
     launch(lead, orders, &mut cancels).await?;
+    lead.executors.confirm(claims).await?;
     reach(Point::ActLaunched);
-    if !cancels.is_empty() {
-        lead.executor.cancel(cancels).await?;
-    }
-    if !acknowledged.is_empty() {
-        lead.executor.acknowledge(acknowledged).await?;
-    }
+    lead.executors.cancel(cancels).await?;
+    lead.executors.acknowledge(acknowledged).await?;
     // Last: a read holds up whatever comes behind it.
     for (dag, after, limit) in fetches {
         fetch_queued(lead, dag, after, limit).await?;
@@ -47,12 +44,12 @@ pub(crate) async fn act(lead: &mut Lead, actions: Vec<Action>) -> Result<(), Err
     Ok(())
 }
 
-/// Hands attempts to the executor. One whose spec can't be rendered again after a takeover is
+/// Hands attempts to their executors. One whose spec can't be rendered again after a takeover is
 /// canceled instead: its claim decides, so it ends without a start unless it had already started.
 async fn launch(
     lead: &mut Lead,
     orders: Vec<LaunchOrder>,
-    cancels: &mut Vec<(RunKey, AttemptId)>,
+    cancels: &mut Vec<(ExecutorKind, RunKey, AttemptId)>,
 ) -> Result<(), Error> {
     let mut launches = Vec::with_capacity(orders.len());
     for order in orders {
@@ -64,14 +61,11 @@ async fn launch(
             Ok(launch) => launches.push(launch),
             Err(message) => {
                 tracing::warn!(attempt.id = %order.attempt, "a committed attempt can't be rendered again: {message}");
-                cancels.push((order.key.run, order.attempt));
+                cancels.push((order.executor, order.key.run, order.attempt));
             }
         }
     }
-    if !launches.is_empty() {
-        lead.executor.launch(launches).await?;
-    }
-    Ok(())
+    lead.executors.launch(launches).await
 }
 
 async fn fetch_queued(

@@ -8,12 +8,12 @@ use gridflow_core::{
     Answer, AttemptId, ChildRequest, DagId, DagVersionId, LaunchOrder, Need, Plan, RunId, RunKey, TaskInstanceKey,
     Timestamp, TryNumber, Turn,
 };
-use gridflow_executor::local::Launch;
+use gridflow_executor::kubernetes;
 
 use crate::{
     Error,
     lead::Lead,
-    prepare::{self, Ground, Try},
+    prepare::{self, Ground, Launch, Try},
 };
 
 pub(crate) async fn answers(
@@ -44,7 +44,7 @@ async fn prepared(lead: &mut Lead, order: &LaunchOrder, turn: Turn) -> Result<An
     let (run, attempt) = (order.key.run, order.attempt);
     Ok(match render(lead, order, turn).await? {
         Ok(launch) => {
-            let spec_hash = launch.spec_hash;
+            let spec_hash = launch.spec_hash();
             lead.prepared.insert(attempt, launch);
             Answer::Prepared { run, attempt, spec_hash }
         }
@@ -61,8 +61,15 @@ pub(crate) async fn render_again(lead: &mut Lead, order: &LaunchOrder) -> Result
     }
     // What is outside carries the turn that committed it, never a later one: turns that only repeat
     // launches leave no trace in the database, and a node ahead of it means that it went back in time.
-    let turn = lead.queued_turns.get(&order.attempt).copied().unwrap_or_default();
-    render(lead, order, turn).await
+    let Some(committed) = lead.committed.get(&order.attempt).copied() else {
+        return render(lead, order, Turn::default()).await;
+    };
+    let rendered = render(lead, order, committed.turn).await?;
+    Ok(rendered.map(|launch| match (launch, committed.spec_hash) {
+        // Another version of the program may render the same attempt differently: what was committed counts.
+        (Launch::Pod(launch), Some(spec_hash)) => Launch::Pod(Box::new(kubernetes::Launch { spec_hash, ..*launch })),
+        (launch, _) => launch,
+    }))
 }
 
 async fn render(lead: &mut Lead, order: &LaunchOrder, turn: Turn) -> Result<Result<Launch, String>, Error> {
@@ -71,8 +78,14 @@ async fn render(lead: &mut Lead, order: &LaunchOrder, turn: Turn) -> Result<Resu
         Err(message) => return Ok(Err(message)),
     };
     let Some(facts) = lead.runs.facts(order.key.run) else { return Ok(Err("its run is not in the database".into())) };
-    let program = &lead.shared.config.program;
-    let ground = Ground { compiled: &compiled, facts: &facts, runs: &lead.runs, program };
+    let config = &lead.shared.config;
+    let ground = Ground {
+        compiled: &compiled,
+        facts: &facts,
+        runs: &lead.runs,
+        program: &config.program,
+        clusters: &config.clusters,
+    };
     Ok(prepare::launch(&ground, order.into(), turn))
 }
 
@@ -88,8 +101,14 @@ async fn child(
         Err(message) => return Ok(Err(message)),
     };
     let Some(facts) = lead.runs.facts(parent.run) else { return Ok(Err("its run is not in the database".into())) };
-    let program = &lead.shared.config.program;
-    let ground = Ground { compiled: &compiled, facts: &facts, runs: &lead.runs, program };
+    let config = &lead.shared.config;
+    let ground = Ground {
+        compiled: &compiled,
+        facts: &facts,
+        runs: &lead.runs,
+        program: &config.program,
+        clusters: &config.clusters,
+    };
     // No attempt exists; the run's own key stands in, so that the rendering repeats exactly.
     let attempt = AttemptId(parent.run.0);
     let which = Try { task_no: parent.task_no, map_index: parent.map_index, number, attempt };

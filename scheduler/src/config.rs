@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use gridflow_executor::local::HostStart;
+use gridflow_executor::{kubernetes, local::HostStart};
+use serde_json::Value;
 
 /// Settings of the scheduler; every one has a default but the folders.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Config {
     /// The program that is started as host and as `operator`: normally the running one.
     pub program: PathBuf,
     pub host_start: HostStart,
+    /// Where pods run, the default one first. Without any, tasks that ask for one fail.
+    pub clusters: Vec<Cluster>,
     /// Attempts of all DAGs at the same time (Airflow's `parallelism`).
     pub parallelism: u32,
     /// Retries after losses of infrastructure, apart from the user's `retries`.
@@ -34,6 +37,7 @@ impl Config {
             state_dir,
             program,
             host_start: HostStart::WhenMissing,
+            clusters: Vec::new(),
             parallelism: 32,
             losses_max: 3,
             node_lost_after: None,
@@ -41,4 +45,19 @@ impl Config {
             heartbeat: Duration::from_secs(1),
         }
     }
+}
+
+/// A cluster, and what holds for all that runs there.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    pub reach: kubernetes::ClusterConfig,
+    /// Gridflow's own image: it prepares pods, and carries out operators.
+    pub image: Option<String>,
+    /// For commands whose task names none.
+    pub task_image: Option<String>,
+    pub service_account: Option<String>,
+    /// Below every pod: a fragment of its manifest.
+    pub pod: Option<Value>,
+    /// The same for SparkApplications.
+    pub spark: Option<Value>,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gridflow_core::{NodeId, Turn};
+use gridflow_executor::{kubernetes, local};
 
 use crate::quarantine::Culprit;
 
@@ -12,7 +13,9 @@ pub enum Error {
     #[error("using the database")]
     Store(#[from] gridflow_store::Error),
     #[error("using the local executor")]
-    Executor(#[from] gridflow_executor::local::Error),
+    Executor(#[from] local::Error),
+    #[error("using the Kubernetes executor")]
+    Kubernetes(#[from] kubernetes::Error),
     /// A bug: what it was about is set aside, and the term begins anew.
     #[error("a decision panicked: {message}")]
     Panicked { about: Vec<Culprit>, message: String },
@@ -41,7 +44,18 @@ pub enum Error {
 impl Error {
     /// Whether no new try can mend it.
     pub(crate) fn is_for_a_person(&self) -> bool {
-        matches!(self, Self::StateDir { .. } | Self::Executor(gridflow_executor::local::Error::Foreign { .. }))
+        match self {
+            Self::StateDir { .. } | Self::Executor(local::Error::Foreign { .. }) => true,
+            // Files that name no cluster: without them, pods of earlier terms would be out of sight.
+            Self::Kubernetes(error) => !matches!(error, kubernetes::Error::Stopped),
+            Self::Store(_)
+            | Self::Executor(_)
+            | Self::Panicked { .. }
+            | Self::DatabaseBehind { .. }
+            | Self::PartEnded { .. }
+            | Self::Silence { .. }
+            | Self::Injected(_) => false,
+        }
     }
 }
 

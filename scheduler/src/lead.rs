@@ -12,22 +12,19 @@ use std::{
 use chrono::{TimeDelta, Utc};
 use gridflow_core::{AttemptId, DagId, DagVersionId, Event, Plan, QueuedRun, RunKey, Timestamp, Turn, World};
 use gridflow_dag_spec::CompiledDag;
-use gridflow_executor::local::{Handle, Launch, Report};
-use gridflow_failpoint::{Point, check_about};
+use gridflow_executor::local;
 use gridflow_store::{Leader, Reader, inbox::Facts};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Shared,
     bundle::Published,
-    host::Host,
+    executors::{Executors, Report, Reports},
     inbox,
     memory::RunMemory,
     parts::answered,
+    prepare::Launch,
     publish, pulse, trigger,
     turn::{Input, turn},
     unhurried::Unhurried,
@@ -64,20 +61,27 @@ pub(crate) struct Lead {
     pub dags_with_events: BTreeSet<DagId>,
     /// Rendered specs of attempts whose commit is under way.
     pub prepared: HashMap<AttemptId, Launch>,
-    /// The turns that queued what the last leader may not have launched.
-    pub queued_turns: HashMap<AttemptId, Turn>,
+    /// What earlier leaders committed about attempts that they may not have launched.
+    pub committed: HashMap<AttemptId, Committed>,
     /// Open attempts of this node that its host has not mentioned since the term began.
     pub unmentioned: HashMap<AttemptId, Unmentioned>,
-    pub executor: Handle,
-    pub reports: mpsc::Receiver<Report>,
+    pub executors: Executors,
+    pub reports: Reports,
     /// What the host had told when the term began.
-    pub told: Vec<Report>,
+    pub told: Vec<local::Report>,
     /// Commands that run here and of which the world knows nothing.
     pub strays: Vec<(RunKey, AttemptId)>,
     /// Input that came up while acting, for the next turn.
     pub pending: VecDeque<Event>,
     /// Input that joins the next turn, or makes one after a moment.
-    unhurried: Unhurried,
+    pub unhurried: Unhurried,
+}
+
+/// An attempt as the turn that queued it has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Committed {
+    pub turn: Turn,
+    pub spec_hash: Option<[u8; 32]>,
 }
 
 /// An open attempt of this node as the database has it.
@@ -100,9 +104,8 @@ impl Lead {
         shared: Arc<Shared>,
         (leader, reader): (Leader, Reader),
         (world, recovered): (World, Plan),
-        host: Host,
+        (executors, reports, told): (Executors, Reports, Vec<local::Report>),
     ) -> Self {
-        let Host { executor, reports, told, .. } = host;
         Self {
             shared,
             leader,
@@ -117,9 +120,9 @@ impl Lead {
             import_errors: publish::ImportErrors::default(),
             dags_with_events: BTreeSet::new(),
             prepared: HashMap::new(),
-            queued_turns: HashMap::new(),
+            committed: HashMap::new(),
             unmentioned: HashMap::new(),
-            executor,
+            executors,
             reports,
             told,
             strays: Vec::new(),
@@ -150,7 +153,7 @@ impl Lead {
         snapshots.mark_changed();
         let mut read_inbox = true;
         for report in std::mem::take(&mut self.told) {
-            self.take_report(report).await?;
+            self.take_report(Report::Local(report)).await?;
         }
         loop {
             if !self.strays.is_empty() {
@@ -187,11 +190,8 @@ impl Lead {
             let unhurried_due = self.unhurried.due();
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(self.leader.resign().await?),
-                report = self.reports.recv() => match report {
-                    Some(report) => self.take_report(report).await?,
-                    // Without it no report would ever come; the next term starts another one.
-                    None => return Err(gridflow_executor::local::Error::Stopped.into()),
-                },
+                // Without an executor no report would ever come; the next term starts another one.
+                report = self.reports.recv() => self.take_report(report?).await?,
                 () = shared.signals.inbox.notified() => read_inbox = true,
                 changed = snapshots.changed() => {
                     if changed.is_err() { return Err(Error::PartEnded { part: "the watch over the folder of DAGs", panic: None }); }
@@ -227,72 +227,12 @@ impl Lead {
 
     async fn drain_reports(&mut self, input: &mut Input) -> Result<(), Error> {
         while input.events.len() + self.pending.len() < EVENTS_PER_TURN_MAX
-            && let Ok(report) = self.reports.try_recv()
+            && let Some(report) = self.reports.try_recv()
         {
             self.take_report(report).await?;
         }
         input.events.extend(self.pending.drain(..));
         Ok(())
-    }
-
-    async fn take_report(&mut self, report: Report) -> Result<(), Error> {
-        if check_about(Point::Reported, || format!("{report:?}")).is_err() {
-            return Ok(());
-        }
-        match report {
-            // Not to be acknowledged: what it left is still wanted when the run is taken up again.
-            Report::Started { run, .. } | Report::Finished { run, .. } if self.world.is_quarantined(run) => {}
-            Report::Synced { turn_max, .. } => return self.host_synced(turn_max).await,
-            Report::Started { attempt, run, pid, at } => {
-                self.unmentioned.remove(&attempt);
-                if self.world.task_instance_of(run, attempt).is_none() {
-                    self.strays.push((run, attempt));
-                }
-                self.unhurried
-                    .push(Event::AttemptStarted { run, attempt, at, pid: Some(pid), place: None }, Instant::now());
-            }
-            Report::Finished { attempt, run, at, outcome, usage, output } => {
-                self.unmentioned.remove(&attempt);
-                self.pending.push_back(Event::AttemptFinished { run, attempt, at, outcome, usage, output });
-            }
-        }
-        Ok(())
-    }
-
-    /// The host has told all it knows. What it does not know of this node's open attempts never
-    /// started here, or died with its boot.
-    async fn host_synced(&mut self, turn_max: Turn) -> Result<(), Error> {
-        if self.leader.turn() < turn_max {
-            let (node, inside) = (self.shared.node, self.leader.turn());
-            return Err(Error::DatabaseBehind { node, outside: turn_max, inside });
-        }
-        let at = Utc::now();
-        let mut unstarted = Vec::new();
-        for (attempt, Unmentioned { run, life }) in std::mem::take(&mut self.unmentioned) {
-            if self.world.is_quarantined(run) {
-                continue;
-            }
-            match life {
-                // This takes the claim if it is free, so whatever the truth is, it is reported, once.
-                Life::ThisBoot => unstarted.push((run, attempt)),
-                Life::DeadBoot => self.pending.push_back(lost_with_its_boot(run, attempt, at)),
-            }
-        }
-        if !unstarted.is_empty() {
-            self.executor.forestall(unstarted).await?;
-        }
-        Ok(())
-    }
-}
-
-fn lost_with_its_boot(run: RunKey, attempt: AttemptId, at: Timestamp) -> Event {
-    Event::AttemptFinished {
-        run,
-        attempt,
-        at,
-        outcome: gridflow_core::AttemptOutcome::Lost { reason: "its machine was restarted".into() },
-        usage: gridflow_core::Usage::default(),
-        output: None,
     }
 }
 

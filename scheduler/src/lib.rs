@@ -15,6 +15,7 @@ mod answer;
 pub mod bundle;
 mod config;
 mod error;
+mod executors;
 mod folder;
 mod host;
 mod inbox;
@@ -28,6 +29,7 @@ mod prepare;
 mod publish;
 mod pulse;
 mod quarantine;
+mod reports;
 mod restore;
 mod shared;
 mod tend;
@@ -46,7 +48,7 @@ use gridflow_store::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use config::Config;
+pub use config::{Cluster, Config};
 pub use error::Error;
 pub(crate) use leadership::chain;
 use parts::Parts;

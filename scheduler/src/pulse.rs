@@ -55,7 +55,7 @@ pub(crate) async fn end_strays(lead: &mut Lead) -> Result<(), Error> {
         tracing::warn!(attempt.id = %attempt, "ending a command that the database does not know, or has given up");
     }
     if !ended.is_empty() {
-        lead.executor.cancel(ended).await?;
+        lead.executors.local.cancel(ended).await?;
     }
     Ok(())
 }

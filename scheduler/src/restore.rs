@@ -8,10 +8,11 @@ use std::{
 
 use chrono::Utc;
 use gridflow_core::{
-    AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, Plan, RecoveryRows, RunKey, Turn,
-    World, WorldConfig, recover_watched,
+    AttemptRow, AttemptState, Dag, DagId, DagRow, DagVersionId, FinishedRunRow, NodeBinding, Plan, RecoveryRows,
+    RunKey, Turn, World, WorldConfig, recover_watched,
 };
 use gridflow_dag_spec::CompiledDag;
+use gridflow_executor::kubernetes;
 use gridflow_failpoint::{Point, reach};
 use gridflow_store::{
     Inconsistency, Leader, Reader, dag, dag_version,
@@ -23,8 +24,9 @@ use gridflow_store::{
 use crate::{
     Error, Shared,
     bundle::{FileState, LoadedDag, Published, Snapshot},
+    executors::{Executors, Reports},
     host::{self, Host},
-    lead::{Lead, Life, Unmentioned},
+    lead::{Committed, Lead, Life, Unmentioned},
     memory::RunMemory,
     node::hostname,
     quarantine::Culprit,
@@ -83,10 +85,15 @@ async fn read(shared: &Arc<Shared>, mut leader: Leader, host: Host, binding: Nod
     let published = load_published(shared, &mut reader, &mut versions).await?;
     let definitions = load_versions(&rows.versions, &mut reader, &mut versions).await?;
     let mut unmentioned = HashMap::new();
-    let mut queued_turns = HashMap::new();
+    let mut committed = HashMap::new();
+    let mut outside = Vec::new();
     let open = rows.runs.iter().flat_map(|run| &run.open_attempts);
     for attempt in open {
-        queued_turns.insert(attempt.attempt, attempt.queued_turn);
+        let AttemptRow { queued_turn: turn, spec_hash, .. } = *attempt;
+        committed.insert(attempt.attempt, Committed { turn, spec_hash });
+        if !attempt.executor.is_bound_to_node() {
+            outside.push(pod_of(attempt));
+        }
         let Some(theirs) = &attempt.binding else { continue };
         if theirs.node != binding.node {
             continue;
@@ -138,12 +145,16 @@ async fn read(shared: &Arc<Shared>, mut leader: Leader, host: Host, binding: Nod
     run::explain(&mut leader, &aside).await?;
     reach(Point::Recovered);
     tracing::info!(epoch = %leader.epoch(), turn = %leader.turn(), runs = world.active_runs(), "leading");
-    let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), host);
+    let Host { executor, reports, told, .. } = host;
+    let (handle, pod_reports) = shared.start_pods(outside).await?.unzip();
+    let executors = Executors { local: executor, pods: handle };
+    let reports = Reports { local: reports, pods: pod_reports };
+    let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executors, reports, told));
     lead.published = published;
     lead.versions = versions;
     lead.runs = runs;
     lead.unmentioned = unmentioned;
-    lead.queued_turns = queued_turns;
+    lead.committed = committed;
     lead.dags_with_events = dags_with_events;
     for row in rows.dags {
         if let Some(version) = row.current
@@ -153,6 +164,19 @@ async fn read(shared: &Arc<Shared>, mut leader: Leader, host: Host, binding: Nod
         }
     }
     Ok(lead)
+}
+
+/// What the Kubernetes executor must know of an attempt that is under way.
+fn pod_of(row: &AttemptRow) -> kubernetes::Open {
+    kubernetes::Open {
+        attempt: row.attempt,
+        run: row.key.run,
+        executor: row.executor,
+        state: row.state,
+        claim: row.claim.clone(),
+        place: row.place.clone(),
+        queued_turn: row.queued_turn,
+    }
 }
 
 /// Runs that must be left as they are: a decision about them panicked, or a row of them can't be read.

@@ -3,16 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use gridflow_core::{InstallationId, NodeId};
-use gridflow_executor::local;
+use gridflow_executor::{
+    kubernetes::{self, KubernetesExecutor},
+    local,
+};
 use gridflow_store::{
     Database,
     notify::{Channel, Waker},
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, Signals,
+    Config, Error, Signals,
     bundle::Snapshot,
     lead::Lead,
     parts::Parts,
@@ -47,6 +50,17 @@ impl Shared {
         config
     }
 
+    /// The Kubernetes executor for a term, if there are clusters.
+    pub async fn start_pods(&self, open: Vec<kubernetes::Open>) -> Result<Option<Pods>, Error> {
+        if self.config.clusters.is_empty() {
+            return Ok(None);
+        }
+        let clusters = self.config.clusters.iter().map(|cluster| cluster.reach.clone()).collect();
+        let state_dir = self.config.state_dir.clone();
+        let config = kubernetes::Config { installation: self.installation, state_dir, clusters };
+        Ok(Some(KubernetesExecutor::start(config, open).await?))
+    }
+
     /// For streams and waiting handlers, here and in other processes.
     pub fn turn_committed(&self) {
         self.signals.turn.notify_one();
@@ -72,6 +86,9 @@ impl Shared {
         parts
     }
 }
+
+/// The way to the Kubernetes executor, and what it tells.
+pub(crate) type Pods = (kubernetes::Handle, mpsc::Receiver<kubernetes::Report>);
 
 /// No triggers: until a term says otherwise.
 pub(crate) fn no_triggers() -> watch::Sender<Arc<Wanted>> {

@@ -6,6 +6,7 @@ use gridflow_executor::local::HostStart;
 use gridflow_scheduler::Signals;
 
 use crate::{
+    clusters::ClustersArgs,
     config::{DatabaseArgs, settings_of_environment},
     failure::Result,
     init, role,
@@ -35,6 +36,8 @@ pub struct Args {
     host_service: bool,
 
     #[command(flatten)]
+    clusters: ClustersArgs,
+    #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
     state_dir: StateDirArgs,
@@ -57,6 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Not locked: schedulers of one node may share its folder, and with it the host of its processes.
     let _presence = worker::sign_in(&state_dir)?;
     let mut config = role::scheduler_config(dags, state_dir.path(), &settings)?;
+    config.clusters = args.clusters.read()?;
     if args.host_service {
         config.host_start = HostStart::Never;
     }

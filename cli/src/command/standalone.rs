@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clusters::ClustersArgs,
     config::{Settings, settings_of_environment},
     failure::{Failure, Result, say},
     init, postgres, role,
@@ -34,6 +35,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     dags: PathBuf,
 
+    #[command(flatten)]
+    clusters: ClustersArgs,
     #[command(flatten)]
     listen: role::ListenArgs,
     #[command(flatten)]
@@ -66,13 +69,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let settings = settings_of_environment()?;
     let dags = role::dag_folder(&args.dags)?;
     let _lock = state_dir.lock()?;
-    let setup = Setup {
-        address: args.listen.address(),
-        token: role::token(&state_dir)?,
-        scheduler: role::scheduler_config(dags, state_dir.path(), &settings)?,
-        state_dir,
-        settings,
-    };
+    let mut scheduler = role::scheduler_config(dags, state_dir.path(), &settings)?;
+    scheduler.clusters = args.clusters.read()?;
+    let setup =
+        Setup { address: args.listen.address(), token: role::token(&state_dir)?, scheduler, state_dir, settings };
     let runtime = role::runtime()?;
     // Before the database starts, so that a signal meanwhile does not leave it behind.
     let shutdown = runtime.block_on(async { role::shutdown_on_signals() })?;

@@ -10,7 +10,8 @@ pub enum Report {
     /// Every namespace was listed once. What it holds is reported as soon as its node has told its boot and its log is
     /// read, so partly after this; no attempt is given up for not having been seen before.
     Synced {
-        /// The highest turn of any pod of this installation; above the database's, time went back there.
+        /// The highest turn of any pod that this term did not order; above the database's at its begin, time went back
+        /// there.
         turn_max: Turn,
     },
     /// The attempt's pod exists, gated: it runs once this uid is committed and confirmed.

@@ -8,7 +8,7 @@ use gridflow_core::{
 };
 
 use super::{Change, engine::Engine};
-use crate::prepare::{self, Ground, Try};
+use crate::prepare::{self, Ground, Launch, Try};
 
 impl<F: FnMut(&Change)> Engine<F> {
     /// Finds out what a plan needs to know. A DAG that is found on the way is told to the core at once.
@@ -31,11 +31,12 @@ impl<F: FnMut(&Change)> Engine<F> {
         let (run, attempt) = (order.key.run, order.attempt);
         let launch = self.ground(run, order.version, |ground| prepare::launch(ground, order.into(), self.turn));
         match launch {
-            Ok(launch) => {
+            Ok(Launch::Process(launch)) => {
                 let spec_hash = launch.spec_hash;
-                self.prepared.insert(attempt, launch);
+                self.prepared.insert(attempt, *launch);
                 Answer::Prepared { run, attempt, spec_hash }
             }
+            Ok(Launch::Pod(_)) => unreachable!("a local run has no cluster"),
             Err(message) => Answer::PrepareFailed { run, attempt, message },
         }
     }
@@ -76,6 +77,6 @@ impl<F: FnMut(&Change)> Engine<F> {
     ) -> Result<T, String> {
         let compiled = self.dags.compiled(version).ok_or("the version is not of this run")?;
         let facts = self.runs.facts(run).ok_or("the run is not known")?;
-        render(&Ground { compiled, facts: &facts, runs: &self.runs, program: &self.program })
+        render(&Ground { compiled, facts: &facts, runs: &self.runs, program: &self.program, clusters: &[] })
     }
 }

@@ -61,6 +61,8 @@ async fn the_same_plan_twice_changes_nothing_the_second_time() {
     let error = leader.write_turn(&started_run(1), &[], now()).await.unwrap_err();
     assert!(matches!(error, Error::Database(_) | Error::RunIdTaken), "{error}");
 
+    drop(leader);
+    eventually(&fixture, NOBODY_LEADS).await;
     let mut leader = fixture.leader().await;
     let end = Writes { runs: vec![run_write(1, Some(RunState::Running), RunState::Failed)], ..Writes::default() };
     leader.write_turn(&end, &[], now()).await.unwrap();

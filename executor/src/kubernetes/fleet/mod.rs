@@ -115,6 +115,8 @@ struct Slot {
     attempt: Attempt,
     generation: u32,
     wake_at: Option<Timestamp>,
+    /// By the leader of this term: its own pods say nothing about what earlier ones have seen.
+    is_ordered: bool,
 }
 
 impl Fleet {
@@ -210,7 +212,7 @@ impl Fleet {
         let site = self.clusters.iter().position(|cluster| cluster.name == launch.cluster);
         let site = site.map(|cluster| Site { cluster, namespace: launch.namespace.clone() });
         let site = site.filter(|site| self.sites.contains_key(site));
-        self.attempts.entry(id).or_insert_with(|| Slot::new(Attempt::ordered(&launch)));
+        self.attempts.entry(id).or_insert_with(|| Slot::new(Attempt::ordered(&launch))).is_ordered = true;
         for (site, pod) in self.strays.take(id) {
             self.feed(id, Input::Pod(site, pod), now, todo);
         }
@@ -251,9 +253,11 @@ impl Fleet {
     }
 
     fn take_pod(&mut self, site: Site, pod: Pod, now: Timestamp, todo: &mut Vec<Todo>) {
-        self.turn_max = self.turn_max.max(pod.mark.turn.unwrap_or_default());
         let generation = self.generation(&site);
         let attempt = pod.mark.attempt;
+        if !self.attempts.get(&attempt).is_some_and(|slot| slot.is_ordered) {
+            self.turn_max = self.turn_max.max(pod.mark.turn.unwrap_or_default());
+        }
         match self.attempts.get_mut(&attempt) {
             Some(slot) => {
                 slot.generation = generation;
@@ -423,6 +427,6 @@ impl Cluster {
 
 impl Slot {
     fn new(attempt: Attempt) -> Self {
-        Self { attempt, generation: 0, wake_at: None }
+        Self { attempt, generation: 0, wake_at: None, is_ordered: false }
     }
 }

@@ -3,16 +3,23 @@
 //! Pure: the same version, facts and outputs render to the same spec, also after a takeover. The one
 //! instant that templates see is the attempt's own creation, which its id carries.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+mod hash;
+mod pod;
+mod process;
+
+use std::{path::Path, sync::Arc};
 
 use gridflow_core::{
     AttemptId, ExecutorKind, LaunchOrder, MapIndex, Task, TaskKind, TaskNo, Timestamp, TryNumber, Turn,
 };
-use gridflow_dag_spec::{CompiledDag, Context, Rendered, RunContext, TaskInstanceContext, TriggerDagRun};
-use gridflow_executor::local::Launch;
+use gridflow_dag_spec::{CompiledDag, Context, RenderError, Rendered, RunContext, TaskInstanceContext, TriggerDagRun};
+use gridflow_executor::{kubernetes, local};
 use serde_json::{Map, Value, json};
 
-use crate::memory::{RunFacts, RunMemory};
+use crate::{
+    Cluster,
+    memory::{RunFacts, RunMemory},
+};
 
 /// The file in the working directory that holds the spec of an operator of Gridflow's own.
 const OPERATOR_SPEC_FILE: &str = ".gridflow-operator.json";
@@ -27,6 +34,8 @@ pub(crate) struct Ground<'a> {
     pub runs: &'a RunMemory,
     /// The program that carries out operators.
     pub program: &'a Path,
+    /// Where pods may run, the default one first.
+    pub clusters: &'a [Cluster],
 }
 
 /// Which try of which task.
@@ -45,47 +54,36 @@ impl From<&LaunchOrder> for Try {
     }
 }
 
+/// What an executor launches.
+#[derive(Debug, Clone)]
+pub(crate) enum Launch {
+    Process(Box<local::Launch>),
+    Pod(Box<kubernetes::Launch>),
+}
+
+impl Launch {
+    /// Stands for everything that decides what the attempt does, apart from the try it is.
+    pub fn spec_hash(&self) -> [u8; 32] {
+        match self {
+            Self::Process(launch) => launch.spec_hash,
+            Self::Pod(launch) => launch.spec_hash,
+        }
+    }
+}
+
 /// What one attempt launches; the error is for people and counts as the task's own failure.
 pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Launch, String> {
-    let Ground { compiled, facts, .. } = ground;
-    let task = compiled.dag.task(which.task_no);
-    let settings = &compiled.settings[which.task_no.0 as usize];
-    if let TaskKind::Attempt(ExecutorKind::Kubernetes | ExecutorKind::Spark) = task.kind {
-        return Err(format!("the task `{}` needs a Kubernetes cluster, and none is connected", task.id));
+    let task = ground.compiled.dag.task(which.task_no);
+    match task.kind {
+        TaskKind::Attempt(ExecutorKind::Local) => Ok(Launch::Process(Box::new(process::launch(ground, which, turn)?))),
+        TaskKind::Attempt(ExecutorKind::Kubernetes) => Ok(Launch::Pod(Box::new(pod::launch(ground, which, turn)?))),
+        TaskKind::Attempt(ExecutorKind::Spark) => Err(format!("the task `{}` has nothing to launch", task.id)),
+        TaskKind::Empty | TaskKind::TriggerDag { .. } => Err(nothing_to_launch(task)),
     }
-    let (argv, env, files) = match render(ground, which)? {
-        Rendered::Command { argv, env, files } => (argv, env, files),
-        Rendered::Operator { name, spec, env } => {
-            let (argv, files) = operator(ground.program, name, &spec);
-            (argv, env, files)
-        }
-        Rendered::Pod { .. } | Rendered::Spark(_) | Rendered::TriggerDag(_) | Rendered::Empty => {
-            return Err(format!("the task `{}` has nothing to launch", task.id));
-        }
-    };
-    let env: BTreeMap<String, String> = env.into_iter().collect();
-    let run = &facts.run;
-    Ok(Launch {
-        attempt: which.attempt,
-        run: run.key,
-        dag_id: run.dag.clone(),
-        task_id: task.id.clone(),
-        run_id: run.run_id.clone(),
-        map_index: which.map_index,
-        try_number: which.number,
-        logical_date: run.logical_date.map(|date| date.to_rfc3339()),
-        owner: compiled.owner.clone().unwrap_or_default(),
-        turn,
-        spec_hash: spec_hash(&argv, &env, &files, task),
-        argv,
-        env,
-        files,
-        context: context_file(ground, task, which),
-        execution_timeout: task.execution_timeout,
-        grace: settings.grace,
-        run_as: settings.run_as.clone(),
-        traceparent: Some(traceparent(facts, which.attempt)),
-    })
+}
+
+fn nothing_to_launch(task: &Task) -> String {
+    format!("the task `{}` has nothing to launch", task.id)
 }
 
 /// The run that a `trigger_dag` task asks for.
@@ -101,6 +99,15 @@ pub(crate) fn trigger_dag(ground: &Ground<'_>, which: Try) -> Result<TriggerDagR
 }
 
 fn render(ground: &Ground<'_>, which: Try) -> Result<Rendered, String> {
+    with_context(ground, which, |context| ground.compiled.render(which.task_no, context))
+}
+
+/// What templates see of an attempt.
+fn with_context<T>(
+    ground: &Ground<'_>,
+    which: Try,
+    render: impl FnOnce(&Context<'_>) -> Result<T, RenderError>,
+) -> Result<T, String> {
     let Ground { compiled, facts, runs, .. } = ground;
     let params = params(compiled, &facts.conf)?;
     let run = &facts.run;
@@ -130,7 +137,7 @@ fn render(ground: &Ground<'_>, which: Try) -> Result<Rendered, String> {
         outputs: &outputs,
         variables: &|_| None,
     };
-    compiled.render(which.task_no, &context).map_err(|error| crate::chain(&error))
+    render(&context).map_err(|error| crate::chain(&error))
 }
 
 pub(crate) fn params(compiled: &CompiledDag, conf: &Value) -> Result<Map<String, Value>, String> {
@@ -138,35 +145,6 @@ pub(crate) fn params(compiled: &CompiledDag, conf: &Value) -> Result<Map<String,
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         format!("the run's params are not valid: {}", errors.join("; "))
     })
-}
-
-/// An operator is our own program, started by the host like any command: its arguments and files.
-fn operator(program: &Path, name: &str, spec: &Value) -> (Vec<String>, Files) {
-    let program = program.to_string_lossy().into_owned();
-    let argv = vec![program, "operator".into(), name.into(), OPERATOR_SPEC_FILE.into()];
-    (argv, vec![(OPERATOR_SPEC_FILE.into(), spec.to_string().into_bytes().into())])
-}
-
-/// Stands for everything that decides what the command does, apart from the try it is.
-fn spec_hash(argv: &[String], env: &BTreeMap<String, String>, files: &[(String, Arc<[u8]>)], task: &Task) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    // Each part behind its length, so that no two specs read the same.
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(task.id.as_str().as_bytes());
-    part(&argv.len().to_le_bytes());
-    argv.iter().for_each(|arg| part(arg.as_bytes()));
-    for (name, value) in env {
-        part(name.as_bytes());
-        part(value.as_bytes());
-    }
-    for (path, bytes) in files {
-        part(path.as_bytes());
-        part(bytes);
-    }
-    *hasher.finalize().as_bytes()
 }
 
 /// The W3C trace context of an attempt: the run's trace, or one named after the run, with a span named after the
