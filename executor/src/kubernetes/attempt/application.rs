@@ -1,11 +1,14 @@
 //! The part of an attempt that only a SparkApplication has: from the object to the driver that may be claimed.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use gridflow_core::{AttemptOutcome, Timestamp};
 
 use super::{
-    super::spark::{Application, Driver, Verdict, story, verdict},
+    super::{
+        pod::Container,
+        spark::{Application, Driver, Verdict, story, verdict},
+    },
     Attempt, Busy, Effect, Kind, Making, Rules, Site, Will,
     advance::may_call,
     apply::{fail, later, lose},
@@ -15,8 +18,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Spark {
     seen: Seen,
-    /// Since when its driver is waited for, and what for at last.
-    waits: Option<(Timestamp, String)>,
+    waits: Option<Waits>,
     /// What its operator made known, for the log.
     story: Vec<String>,
     /// Before it is made again, the one that is there has to go.
@@ -36,6 +38,18 @@ enum Seen {
     Gone,
 }
 
+/// What its driver waits for.
+#[derive(Debug)]
+struct Waits {
+    /// Since when there should be a driver.
+    since: Timestamp,
+    what: String,
+    is_told: bool,
+}
+
+/// What a submission takes is nothing to speak of.
+const USUAL: Duration = Duration::from_secs(60);
+
 /// A job that runs for days may have a long story.
 const STORY_MAX: usize = 200;
 
@@ -49,7 +63,7 @@ pub enum Checked {
 }
 
 /// A watch shows it.
-pub(super) fn take(attempt: &mut Attempt, site: Site, application: Box<Application>) {
+pub(super) fn take(attempt: &mut Attempt, site: Site, mut application: Box<Application>) {
     // One of the same name that is on its way out is not the one that was made after it.
     let is_ours = attempt.making.owner.as_ref().is_none_or(|owner| owner.uid == application.uid);
     if attempt.spark.is_in_the_way || !is_ours {
@@ -61,6 +75,10 @@ pub(super) fn take(attempt: &mut Attempt, site: Site, application: Box<Applicati
         Seen::There(before) => Some(&**before),
         Seen::Never | Seen::Gone => None,
     };
+    // To the operator, executors that went with their driver have failed.
+    if let (Some(before), Some(Container::Ended(_))) = (before, attempt.pod.as_ref().map(|pod| &pod.task)) {
+        application.executors.clone_from(&before.executors);
+    }
     let told = story(before, &application);
     attempt.spark.story.extend(told);
     attempt.spark.story.truncate(STORY_MAX);
@@ -118,6 +136,7 @@ pub(super) fn may_claim(attempt: &mut Attempt, rules: &Rules, now: Timestamp, ef
         Verdict::OnHold(what) => hold(attempt, what, now, effects),
         Verdict::ClaimIfWhole => check(attempt, now, effects),
         Verdict::MakeAgain(why) => {
+            effects.push(Effect::Warn(why.clone()));
             if wait(attempt, why, rules, now, effects) {
                 make_again(attempt, now, effects);
             }
@@ -137,26 +156,32 @@ pub(super) fn wait(
     now: Timestamp,
     effects: &mut Vec<Effect>,
 ) -> bool {
-    let since = attempt.spark.waits.as_ref().map_or(now, |(since, _)| *since);
+    let (since, is_told) = match &attempt.spark.waits {
+        Some(known) => (known.since, known.is_told && known.what == what),
+        None => (now, false),
+    };
     let until = since + rules.unschedulable_after;
     if until <= now {
         fail(attempt, now, format!("{what}: given up after {} s", (now - since).num_seconds()));
         return false;
     }
-    if attempt.spark.waits.as_ref().is_none_or(|(_, known)| *known != what) {
+    let tell_at = since + USUAL;
+    if !is_told && tell_at <= now {
         effects.push(Effect::Warn(what.clone()));
+    } else if !is_told {
+        effects.push(Effect::WakeAt(tell_at));
     }
-    attempt.spark.waits = Some((since, what));
+    attempt.spark.waits = Some(Waits { since, what, is_told: tell_at <= now });
     effects.push(Effect::WakeAt(until));
     true
 }
 
 /// The time in which somebody holds it back does not count.
 fn hold(attempt: &mut Attempt, what: String, now: Timestamp, effects: &mut Vec<Effect>) {
-    if attempt.spark.waits.as_ref().is_none_or(|(_, known)| *known != what) {
+    if attempt.spark.waits.as_ref().is_none_or(|known| known.what != what) {
         effects.push(Effect::Warn(what.clone()));
     }
-    attempt.spark.waits = Some((now, what));
+    attempt.spark.waits = Some(Waits { since: now, what, is_told: true });
 }
 
 fn check(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {

@@ -28,7 +28,7 @@ fn made() -> Scene {
     assert_eq!(scene.take(Input::Launch(Arc::new(spark_launch()), Some(site()))), "create");
     assert_eq!(
         scene.answer(Answer::Created(Made::Application { uid: "app-1".into() })),
-        "warn: its SparkApplication was made, and is waited for; wake at 00:11:30"
+        "wake at 00:02:30; wake at 00:11:30"
     );
     scene
 }
@@ -40,8 +40,10 @@ fn spark_launch() -> Launch {
 #[test]
 fn a_driver_is_claimed_when_its_submission_is_whole() {
     let mut scene = made();
+    assert_eq!(scene.take(application("", "")), "wake at 00:02:30; wake at 00:11:30");
     let waits = "warn: its SparkApplication waits for the Spark operator to submit it; wake at 00:11:30";
-    assert_eq!(scene.take(application("", "")), waits);
+    assert_eq!(scene.at("00:02:30").take(Input::Wake), waits);
+    assert_eq!(scene.take(Input::Wake), "wake at 00:11:30", "it is said once");
     let submits = "warn: its SparkApplication is being submitted by the Spark operator; wake at 00:11:30";
     assert_eq!(scene.see(&[driver()]), submits);
     assert_eq!(scene.take(application("SUBMITTED", "")), "claimed u1");
@@ -75,7 +77,7 @@ fn a_submission_that_failed_for_a_passing_reason_is_made_again() {
     assert_eq!(
         scene
             .take(application("FAILED", "Message: pods \"x\" is forbidden: exceeded quota: small. Received status: x")),
-        "warn: spark-submit failed: pods \"x\" is forbidden: exceeded quota: small; wake at 00:11:30; drop application"
+        "warn: spark-submit failed: pods \"x\" is forbidden: exceeded quota: small; wake at 00:02:30; wake at 00:11:30; drop application"
     );
     // What is still told of it does not count any more.
     assert_eq!(scene.take(application("FAILED", "…")), "");
@@ -106,10 +108,7 @@ fn what_no_operator_takes_is_given_up_but_not_what_is_suspended() {
     let held = "warn: its SparkApplication is suspended, by Kueue or by hand";
     assert_eq!(scene.take(application("SUSPENDED", "")), held);
     assert_eq!(scene.at("23:00:00").take(application("SUSPENDED", "")), "");
-    assert_eq!(
-        scene.take(application("RESUMING", "")),
-        "warn: its SparkApplication is resumed: waits for the Spark operator to submit it; wake at 23:10:00"
-    );
+    assert_eq!(scene.take(application("RESUMING", "")), "wake at 23:01:00; wake at 23:10:00");
 }
 
 #[test]
