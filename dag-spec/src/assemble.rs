@@ -95,9 +95,8 @@ fn core_task(task: &FlatTask, zone: Tz) -> Option<Task> {
 
 fn rendering(task: FlatTask) -> Option<(Operator, TaskTemplates)> {
     let levels = task.settings.kubernetes.map_or_else(Vec::new, |kubernetes| kubernetes.0);
-    let inherited = levels.len() - usize::from(task.own.has_kubernetes);
     let env = task.settings.env.unwrap_or_default();
-    Some((task.operator?, TaskTemplates { own: task.templates, env, levels, inherited }))
+    Some((task.operator?, TaskTemplates { own: task.templates, env, levels }))
 }
 
 fn settings(task: &FlatTask) -> TaskSettings {

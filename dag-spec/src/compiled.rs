@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     dag::{Env, EventDecision, ParamError, Params, TriggerError, TriggerSpec},
     diagnostic::Diagnostic,
-    kubernetes::{Image, Level, PodLayers, is_wrapped, pod_layers},
+    kubernetes::{Level, PodLayers, is_wrapped, pod_layers},
     operator::{Launch, Operator, Rendered, outer_templates},
     template::{Context, RenderError, Renderer, Scope, Template},
 };
@@ -72,8 +72,6 @@ pub(crate) struct TaskTemplates {
     pub env: Env,
     /// `kubernetes:` of every level, outer ones first.
     pub levels: Vec<Arc<Level>>,
-    /// How many of the levels are not the task's own.
-    pub inherited: usize,
 }
 
 /// What a [`CompiledDag`] is made from.
@@ -167,18 +165,14 @@ impl CompiledDag {
     /// If the number is not of this DAG: numbers come only from its `dag`.
     pub fn render_pod(&self, task_no: TaskNo, context: &Context<'_>) -> Result<PodLayers, RenderError> {
         let at = task_no.0 as usize;
-        let TaskTemplates { own, levels, inherited, .. } = &self.templates[at];
+        let TaskTemplates { own, levels, .. } = &self.templates[at];
         let operator = &self.operators[at];
         let of_levels = levels.iter().flat_map(|level| &level.templates);
         let renderer = self.renderer(task_no, context, own.iter().chain(of_levels))?;
-        let outer = if operator.runs_in_own_image() { Image::LeftOut } else { Image::Taken };
-        let image = |at: usize| if at < *inherited { outer } else { Image::Taken };
-        let levels = levels.iter().enumerate().map(|(at, level)| (level.as_ref(), image(at)));
-        let of_operator = operator.pod().map(|level| (level, Image::Taken));
-        let levels: Vec<_> = levels.chain(of_operator).collect();
+        let levels: Vec<&Level> = levels.iter().map(AsRef::as_ref).chain(operator.pod()).collect();
         let layers = pod_layers(&levels, &renderer)?;
-        // A process brings its command along; a pod may leave it to the image.
-        let is_wrapped = operator.pod().is_none() || is_wrapped(&layers.layers);
+        // A process brings its command along; a pod may leave it to the image, and a patch may give it one.
+        let is_wrapped = operator.pod().is_none() || layers.json_patch.is_some() || is_wrapped(&layers.layers);
         Ok(PodLayers { is_wrapped, ..layers })
     }
 

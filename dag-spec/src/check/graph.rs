@@ -8,6 +8,7 @@ use crate::{
     code::Code,
     compiled::TaskGroup,
     dag::{Group, TaskDefaults, TaskEntry, TaskKeys},
+    kubernetes::Kubernetes,
     limit::TASKS_MAX,
     operator::Operator,
     read::{Cx, Spanned},
@@ -41,6 +42,7 @@ pub struct FlatTask {
 pub struct OwnPlace {
     pub executor: Option<Span>,
     pub has_kubernetes: bool,
+    pub image: Option<Span>,
     pub has_run_as: bool,
 }
 
@@ -123,6 +125,7 @@ fn add(
             own: OwnPlace {
                 executor: task.own.executor.as_ref().map(|executor| executor.span),
                 has_kubernetes: task.own.kubernetes.is_some(),
+                image: task.own.kubernetes.as_ref().and_then(Kubernetes::image_span),
                 has_run_as: task.own.run_as.is_some(),
             },
             settings: task.own.over(outer),

@@ -52,6 +52,11 @@ fn check_process(task: &FlatTask, executor: ExecutorKind, cx: &mut Cx<'_>) {
         diagnostic.help = Some("add `executor: kubernetes`, or remove `kubernetes:`".into());
         diagnostic.severity = Severity::Warning;
     }
+    let is_ours = task.operator.as_ref().filter(|operator| operator.runs_in_own_image());
+    if let (false, Some(operator), Some(span)) = (is_local, is_ours, task.own.image) {
+        let message = format!("`{}` runs in Gridflow's own image, and in no other", operator.name());
+        cx.report(Code::KeyConflict, span, message).help = Some("remove `image:`".into());
+    }
     if !is_local && task.own.has_run_as {
         let message = format!("task `{}` has `run_as`, and runs in a pod", task.id);
         cx.report(Code::KeyConflict, task.span, message).help =

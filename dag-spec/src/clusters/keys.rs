@@ -164,13 +164,7 @@ fn access(
 }
 
 fn check_name(name: &str, what: &str, span: Span, cx: &mut Cx<'_>) {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_fine = !name.is_empty()
-        && name.len() <= 63
-        && name.chars().all(fits)
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    if !is_fine {
+    if !check::is_dns_label(name) {
         cx.report(Code::InvalidId, span, format!("`{name}` is no name of {what}")).help =
             Some("it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends".into());
     }

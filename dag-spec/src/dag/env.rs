@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{
     code::Code,
     read::{Cx, Definitions, Read, Shape},
+    source::Span,
     template::{Template, Usage},
     yaml::Node,
 };
@@ -31,20 +32,7 @@ impl Read for Env {
         };
         let mut env = IndexMap::new();
         for entry in &map.entries {
-            if !is_name(&entry.key) {
-                cx.report(
-                    Code::BadEnvName,
-                    entry.key_span,
-                    format!("`{}` is no name of an environment variable", entry.key),
-                )
-                .help = Some("a name has letters, digits and `_`, and does not begin with a digit".into());
-            } else if entry.key.starts_with("GRIDFLOW_") || entry.key.starts_with("AIRFLOW_CTX_") {
-                cx.report(
-                    Code::BadEnvName,
-                    entry.key_span,
-                    format!("`{}` belongs to Gridflow, which sets it for every task", entry.key),
-                );
-            }
+            check_name(&entry.key, entry.key_span, cx);
             if let Some(value) = Template::read_as(&entry.value, Usage::Value, cx) {
                 env.insert(entry.key.clone(), value);
             }
@@ -56,6 +44,16 @@ impl Read for Env {
         let schema =
             json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean", "null"] } });
         Shape::new("map of name to template", schema)
+    }
+}
+
+/// Reports what is no name of a variable, or none that is free.
+pub fn check_name(name: &str, span: Span, cx: &mut Cx<'_>) {
+    if !is_name(name) {
+        cx.report(Code::BadEnvName, span, format!("`{name}` is no name of an environment variable")).help =
+            Some("a name has letters, digits and `_`, and does not begin with a digit".into());
+    } else if name.starts_with("GRIDFLOW_") || name.starts_with("AIRFLOW_CTX_") {
+        cx.report(Code::BadEnvName, span, format!("`{name}` belongs to Gridflow, which sets it for every task"));
     }
 }
 

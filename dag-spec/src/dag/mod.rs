@@ -10,7 +10,7 @@ mod trigger;
 use chrono_tz::Tz;
 use std::num::NonZeroU32;
 
-pub use env::Env;
+pub use env::{Env, check_name as check_env_name};
 pub use executor::Executor;
 pub use param::{Literal, Param, ParamError, ParamType, Params};
 pub use schedule::ScheduleSpec;

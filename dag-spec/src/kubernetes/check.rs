@@ -7,7 +7,7 @@ mod key;
 mod label;
 mod restart;
 
-pub use container::{command, containers, env, env_from, init_containers, volume_mounts};
+pub use container::{command, containers, env, env_from, init_containers, is_dns_label, volume_mounts};
 pub use key::{camel, foreign_keys};
 pub use label::{annotations, labels};
 pub use restart::{duration_elsewhere, starts_again};
@@ -16,6 +16,7 @@ use crate::{
     code::Code,
     read::Cx,
     source::Span,
+    template::{Kind, Template},
     yaml::{Map, Node, NodeKind},
 };
 
@@ -147,7 +148,7 @@ pub fn volumes(node: &Node, cx: &mut Cx<'_>) {
     named_items(node, "volumes", cx);
     for volume in items(node) {
         let Some(map) = volume.map() else { continue };
-        if map.entries.len() == 1 && map.get("name").is_some() {
+        if map.entries.len() == 1 && map.get("name").is_some() && !is_directive(map) {
             cx.report(Code::BadManifest, cx.head(volume), "a volume says where it comes from").help = Some(
                 "add one of `emptyDir: {}`, `secret: {secretName: …}`, `configMap: {name: …}` or `persistentVolumeClaim: {claimName: …}`"
                     .into(),
@@ -190,11 +191,18 @@ pub fn tolerations(node: &Node, cx: &mut Cx<'_>) {
     }
 }
 
+/// A name of a namespace or cluster, where it is written out.
+pub fn name(template: Option<&Template>, what: &str, cx: &mut Cx<'_>) {
+    let Some(template) = template.filter(|template| template.kind == Kind::Literal) else { return };
+    if !container::is_dns_label(&template.text) {
+        cx.report(Code::InvalidId, template.span, format!("`{}` is no name of a {what}", template.text)).help =
+            Some("it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends".into());
+    }
+}
+
 /// A map that must be one, of whatever keys.
 pub fn object(node: &Node, cx: &mut Cx<'_>) {
-    if let Some(map) = map(node, "an object of Kubernetes", cx) {
-        foreign_keys(map, &[], "it", cx);
-    }
+    map(node, "an object of Kubernetes", cx);
 }
 
 /// A map of texts: numbers and truths are what YAML makes of unquoted ones.
@@ -214,7 +222,7 @@ pub fn texts(node: &Node, what: &str, cx: &mut Cx<'_>) {
 /// Items that Kubernetes tells apart by their names.
 fn named_items(node: &Node, what: &str, cx: &mut Cx<'_>) {
     for item in list(node, &format!("`{what}`"), cx) {
-        let name = item.map().map(|map| map.get("name").is_some());
+        let name = item.map().map(|map| map.get("name").is_some() || is_directive(map));
         if name == Some(true) || is_templated(item) || item.is_poisoned() {
             continue;
         }
@@ -241,6 +249,11 @@ fn list<'n>(node: &'n Node, what: &str, cx: &mut Cx<'_>) -> &'n [Node] {
         }
     }
     items(node)
+}
+
+/// Whether an item of a list is none, but says what becomes of the others.
+fn is_directive(map: &Map) -> bool {
+    map.get("$patch").is_some()
 }
 
 fn items(node: &Node) -> &[Node] {

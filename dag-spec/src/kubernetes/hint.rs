@@ -56,6 +56,9 @@ pub fn hint(key: &str, what: &str, known: &[&str]) -> Option<String> {
     if let Some(snake) = snake(key).filter(|snake| known.contains(&snake.as_str())) {
         return Some(format!("write `{snake}`"));
     }
+    if what == "a task" && key == "executor_config" {
+        return Some("write `executor: kubernetes` and `kubernetes:`; `pod_override` is its `spec:`".into());
+    }
     if what == "`kubernetes`" && OF_PODS.contains(&key) {
         return Some("the task's operator says what runs; a container of its own making is the operator `pod:`".into());
     }

@@ -23,7 +23,7 @@ spec! {
         /// The namespace: one of those that the clusters file names. The first one unless given.
         pub namespace: Option<Template>,
         /// The image of the container. For process tasks the `task_image` of the cluster unless given. Gridflow's
-        /// own operators (`copy_file` and so on) run in its own image, whatever an outer level says.
+        /// own operators (`copy_file` and so on) run in its own image whatever is said here.
         pub image: Option<Template>,
         /// When the image is pulled: `Always`, `IfNotPresent` or `Never`.
         pub image_pull_policy: Option<PullPolicy>,
@@ -84,6 +84,12 @@ spec! {
 }
 
 impl KubernetesKeys {
+    /// What no key can see by itself.
+    pub fn check(&self, cx: &mut Cx<'_>) {
+        check::name(self.cluster.as_ref(), "cluster", cx);
+        check::name(self.namespace.as_ref(), "namespace", cx);
+    }
+
     /// Nothing set.
     pub fn none() -> Self {
         let map = crate::yaml::Map::default();
@@ -119,6 +125,11 @@ impl Kubernetes {
         Self(outer.0.iter().chain(&self.0).cloned().collect())
     }
 
+    /// Where the innermost level names an image.
+    pub fn image_span(&self) -> Option<Span> {
+        self.0.last()?.keys.image.as_ref().map(|image| image.span)
+    }
+
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         self.0.iter().flat_map(|level| &level.templates)
     }
@@ -128,6 +139,7 @@ impl Read for Kubernetes {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let before = cx.templates.len();
         let keys = read_map::<KubernetesKeys>(node, "`kubernetes`", cx)?;
+        keys.check(cx);
         let templates = cx.templates[before..].to_vec();
         Some(Self(vec![Arc::new(Level { keys, run: PodRun::default(), templates })]))
     }

@@ -23,8 +23,8 @@ pub struct PodLayers {
     pub layers: Vec<Value>,
     /// Operations of JSON Patch on what the layers come to.
     pub json_patch: Option<Value>,
-    /// Whether the command runs in Gridflow's wrapper, which gives it its working folder, environment
-    /// and output. A `pod:` without a command runs what its image says, and is not wrapped.
+    /// Whether a command of the task's container runs in Gridflow's wrapper, which gives it its working
+    /// folder and its output. A `pod:` without a command runs what its image says, and is not wrapped.
     pub is_wrapped: bool,
 }
 
@@ -35,22 +35,13 @@ pub struct Accumulated {
     tolerations: Vec<Value>,
 }
 
-/// What becomes of the image that a level names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Image {
-    Taken,
-    /// The task runs in another one.
-    LeftOut,
-}
-
 /// The layers of some levels, outer ones first. `is_wrapped` is the caller's to say.
-pub fn pod_layers(levels: &[(&Level, Image)], renderer: &Renderer) -> Result<PodLayers, RenderError> {
+pub fn pod_layers(levels: &[&Level], renderer: &Renderer) -> Result<PodLayers, RenderError> {
     let mut out = PodLayers { cluster: None, namespace: None, layers: Vec::new(), json_patch: None, is_wrapped: true };
     let mut accumulated = Accumulated::default();
     let mut operations = Vec::new();
-    for (level, image) in levels {
+    for level in levels {
         let keys = &level.keys;
-        let first = out.layers.len();
         if let Some(file) = &keys.template_file {
             let (layer, namespace) = file.0.render_pod(renderer)?;
             out.layers.push(layer);
@@ -72,9 +63,6 @@ pub fn pod_layers(levels: &[(&Level, Image)], renderer: &Renderer) -> Result<Pod
         if layer.as_object().is_some_and(|layer| !layer.is_empty()) {
             out.layers.push(layer);
         }
-        if *image == Image::LeftOut {
-            out.layers[first..].iter_mut().for_each(leave_out_image);
-        }
         let name = |template: &Option<Template>| template.as_ref().map(|name| renderer.text(name)).transpose();
         out.cluster = name(&keys.cluster)?.or(out.cluster);
         out.namespace = name(&keys.namespace)?.or(out.namespace);
@@ -93,13 +81,6 @@ pub fn is_wrapped(layers: &[Value]) -> bool {
         containers.iter().find(|container| container["name"] == TASK_CONTAINER)?.get("command")?.as_array()
     });
     commands.next_back().is_some_and(|command| !command.is_empty())
-}
-
-fn leave_out_image(layer: &mut Value) {
-    let containers = layer.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
-    for container in containers.into_iter().flatten().filter(|container| container["name"] == TASK_CONTAINER) {
-        container.as_object_mut().map(|container| container.remove("image"));
-    }
 }
 
 /// The container of a layer, made on its first use.

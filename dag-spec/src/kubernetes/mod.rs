@@ -19,7 +19,7 @@ pub use keys::{
     Annotations, EnvFrom, InitContainers, Kubernetes, KubernetesKeys, Labels, Level, Object, PodRun, PullPolicy, Texts,
     Tolerations, VolumeMounts, Volumes,
 };
-pub use layer::{Accumulated, Image, PodLayers, is_wrapped, pod_layers, short_keys};
+pub use layer::{Accumulated, PodLayers, is_wrapped, pod_layers, short_keys};
 pub use manifest::{ManifestFile, ManifestKind};
 pub use patch::{JsonPatch, join as join_patches};
 pub use quantity::check_node as check_quantity;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     code::Code,
+    dag::check_env_name,
     read::{Cx, Definitions, Read, Shape, Spanned, spec},
     template::{RenderError, Renderer, Template},
     yaml::{Core, Node},
@@ -49,7 +50,8 @@ pub enum SourceKind {
 
 impl Read for Exported {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        if node.map().is_some() {
+        if let Some(map) = node.map() {
+            map.entries.iter().for_each(|entry| check_env_name(&entry.key, entry.key_span, cx));
             return IndexMap::read(node, cx).map(Self::Named);
         }
         if node.scalar().map(|scalar| scalar.core()) == Some(Core::Bool(true)) {

@@ -38,6 +38,9 @@ const METADATA: &[&str] = &["labels.*", "annotations.*"];
 
 /// Makes text of numbers and truths where a pod's manifest holds text.
 pub fn pod_texts(pod: &mut Value) {
+    if !pod.is_object() {
+        return;
+    }
     as_texts(&mut pod["metadata"], METADATA);
     as_texts(&mut pod["spec"], POD_SPEC);
     for containers in ["containers", "initContainers", "ephemeralContainers"] {

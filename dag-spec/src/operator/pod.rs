@@ -77,6 +77,9 @@ impl Read for Pod {
         };
         let keys = KubernetesKeys::read_fields(&mut fields, cx);
         fields.finish("`pod`", cx);
+        if let Some(keys) = &keys {
+            keys.check(cx);
+        }
         let words = |words: Option<Words>| words.map(|words| words.0);
         let run = run.map(|run| PodRun { command: words(run.command), args: words(run.args) });
         let templates = cx.templates[before..].to_vec();

@@ -161,6 +161,7 @@ pub fn spec(node: &Node, cx: &mut Cx<'_>) {
                     cx.report(Code::BadManifest, span, message).help = Some("write `mode: cluster`".into());
                 }
             }
+            "mainApplicationFile" => main_file(map, cx),
             "arguments" => crate::kubernetes::check::command(key, value, cx),
             "volumes" => volumes(value, cx),
             "driver" | "executor" => pod(value, key, cx),
@@ -169,6 +170,20 @@ pub fn spec(node: &Node, cx: &mut Cx<'_>) {
         }
     }
     foreign_keys(map, SPEC_KEYS, "an application's `spec`", cx);
+}
+
+/// A path without a scheme is one of the machine that submits, which is the operator's pod.
+fn main_file(map: &Map, cx: &mut Cx<'_>) {
+    let Some((path, span)) = literal(map, "mainApplicationFile").filter(|(path, _)| !path.contains(":/")) else {
+        return;
+    };
+    let help = match path.starts_with('/') {
+        true => format!("a file of the image is `local://{path}`"),
+        false => {
+            format!("a file beside the DAG is `main_file: {path}`, a key of `spark:`; one of the image is `local:///…`")
+        }
+    };
+    cx.report(Code::BadManifest, span, format!("nobody finds `{path}`: it has no scheme")).help = Some(help);
 }
 
 fn restart_policy(node: &Node, cx: &mut Cx<'_>) {

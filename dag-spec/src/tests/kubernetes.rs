@@ -146,21 +146,29 @@ fn what_a_file_rendered_to_is_checked_at_the_launch() {
     assert_snapshot!(dag("{{ params.x }}\n"), @"template `a.yaml`: it is no map");
 }
 
+/// What merging reads as a directive is nothing that lacks a name.
 #[test]
-fn operators_of_our_own_keep_our_image() {
+fn directives_of_strategic_merge_go_through() {
+    assert_snapshot!(layers(r#"
+executor: kubernetes
+tasks:
+  a:
+    bash: x
+    kubernetes:
+      spec:
+        volumes: [{name: old, $patch: delete}]
+        tolerations: ~
+        containers: [{name: task, env: [{$patch: replace}, {name: A, value: b}]}, {$patch: replace}]
+"#), @r#"{"spec":{"volumes":[{"name":"old","$patch":"delete"}],"tolerations":null,"containers":[{"name":"task","env":[{"$patch":"replace"},{"name":"A","value":"b"}]},{"$patch":"replace"}]}}"#);
+}
+
+#[test]
+fn operators_of_our_own_have_pods_too() {
     assert_snapshot!(layers(r#"
 executor: kubernetes
 kubernetes: {image: python, node_selector: {x: y}}
 tasks: {a: {copy_file: {from: /a, to: /b}}}
-"#), @r#"{"spec":{"nodeSelector":{"x":"y"},"containers":[{"name":"task"}]}}"#);
-    assert_snapshot!(layers(r#"
-executor: kubernetes
-kubernetes: {image: python}
-tasks: {a: {copy_file: {from: /a, to: /b}, kubernetes: {image: mine}}}
-"#), @r#"
-    {"spec":{"containers":[{"name":"task"}]}}
-    {"spec":{"containers":[{"name":"task","image":"mine"}]}}
-    "#);
+"#), @r#"{"spec":{"nodeSelector":{"x":"y"},"containers":[{"name":"task","image":"python"}]}}"#);
 }
 
 #[test]

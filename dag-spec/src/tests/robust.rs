@@ -13,6 +13,9 @@ fn compiles_or_says_why(bytes: &[u8]) {
     let has_error = diagnostics.iter().any(crate::Diagnostic::is_error);
     assert_eq!(dag.is_none(), has_error, "{}", render_text(&diagnostics));
     let _ = crate::render_json(&diagnostics);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = crate::clusters::read("clusters.yaml", text);
+    }
     if let Some(dag) = dag.filter(|dag| dag.params(&json!({})).is_ok()) {
         for (no, _) in dag.dag.tasks() {
             let _ = Launch::default().render(&dag, dag.dag.task(no).id.as_str());
@@ -59,6 +62,14 @@ const TOKENS: &[&str] = &[
     "\r\n",
     "tasks",
     "needs",
+    "pod",
+    "spec",
+    "containers",
+    "resources",
+    "secrets",
+    "executor",
+    "metadata",
+    "name",
     "bash",
     "a",
     "b",
@@ -101,6 +112,21 @@ proptest! {
     fn heaps_of_tokens_are_no_danger(tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..40)) {
         compiles_or_says_why(tokens.concat().as_bytes());
         compiles_or_says_why(format!("tasks:\n  a:\n    bash: {}", tokens.concat()).as_bytes());
+    }
+
+    #[test]
+    fn files_of_manifests_are_no_danger(tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..30), which in 0..4usize) {
+        let start = ["", "kind: Pod\nspec:\n  containers:\n  - name: a\n", "spec: {restartPolicy: ", "spark:\n  spec: {driver: "][which];
+        let files = in_memory(&[("a.yaml", &format!("{start}{}", tokens.concat()))]);
+        for operator in ["pod", "spark"] {
+            let yaml = format!("tasks: {{a: {{{operator}: {{template_file: a.yaml}}}}}}");
+            let Compilation { dag, diagnostics } = compile("b.yaml", yaml.as_bytes(), &files);
+            assert_eq!(dag.is_none(), diagnostics.iter().any(crate::Diagnostic::is_error), "{}", render_text(&diagnostics));
+            if let Some(dag) = dag {
+                let _ = Launch::default().render(&dag, "a");
+                let _ = Launch::default().pod(&dag, "a");
+            }
+        }
     }
 
     #[test]

@@ -195,6 +195,17 @@ tasks:
                   "key": "spot",
                   "operator": "Exists"
                 }
+              ],
+              "containers": [
+                {
+                  "name": "spark-kubernetes-executor",
+                  "env": [
+                    {
+                      "name": "PYTHONPATH",
+                      "value": "/gridflow/work/jobs"
+                    }
+                  ]
+                }
               ]
             }
           },
@@ -341,6 +352,26 @@ fn what_a_launch_makes_of_an_application_is_checked() {
     let file = [("a.yaml", "spec: {restartPolicy: {type: \"{{ params.x }}\"}}")];
     assert_snapshot!(application(&yaml("template_file: a.yaml"), &file), @"error: template `a.yaml`: `restartPolicy` is `OnFailure`; remove it, and give the task `retries:`");
     assert_snapshot!(application(&yaml("spec: {mode: \"{{ 'client' }}\"}"), &[]), @"error: template `spark.spec`: `mode` is `client`, expected `cluster`");
+    assert_snapshot!(application(&yaml("spec: {driver: {template: \"{{ params.x }}\"}, executor: []}"), &[]), @r#"
+    {
+      "spec": {
+        "driver": {
+          "template": "OnFailure"
+        },
+        "executor": []
+      }
+    }
+    {
+      "apiVersion": "sparkoperator.k8s.io/v1beta2",
+      "kind": "SparkApplication",
+      "spec": {
+        "mode": "cluster",
+        "restartPolicy": {
+          "type": "Never"
+        }
+      }
+    }
+    "#);
     assert_snapshot!(application(&yaml("main_file: \"{{ 'jobs/x.py' }}\", type: Python"), &[]), @"error: `the path of a file` is `jobs/x.py`, expected a file of the DAG (named by `files:`), an absolute path or a URI");
     assert_snapshot!(application(&yaml("main_file: /x.py, executor: {instances: \"{{ params.n }}\"}"), &[]), @"error: `instances` is `many`, expected a whole number");
 }

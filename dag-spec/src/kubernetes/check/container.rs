@@ -1,6 +1,6 @@
 //! Containers.
 
-use super::{foreign_keys, is_templated, list, literal, map};
+use super::{foreign_keys, is_directive, is_templated, list, literal, map};
 use crate::{
     code::Code,
     kubernetes::quantity,
@@ -50,7 +50,7 @@ pub fn init_containers(node: &Node, cx: &mut Cx<'_>) {
 }
 
 fn container(node: &Node, cx: &mut Cx<'_>) {
-    let Some(map) = map(node, "a container", cx) else { return };
+    let Some(map) = map(node, "a container", cx).filter(|map| !is_directive(map)) else { return };
     match literal(map, "name") {
         None if map.get("name").is_none() => {
             cx.report(Code::BadManifest, cx.head(node), "a container has a `name`").help =
@@ -76,7 +76,7 @@ fn container(node: &Node, cx: &mut Cx<'_>) {
     foreign_keys(map, CONTAINER_KEYS, "a container", cx);
 }
 
-fn is_dns_label(name: &str) -> bool {
+pub fn is_dns_label(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= 63 && name.chars().all(fits) && !name.starts_with('-') && !name.ends_with('-')
 }
@@ -120,7 +120,7 @@ pub fn env(node: &Node, cx: &mut Cx<'_>) {
         return;
     }
     for item in list(node, "`env`", cx) {
-        let Some(map) = map(item, "a variable", cx) else { continue };
+        let Some(map) = map(item, "a variable", cx).filter(|map| !is_directive(map)) else { continue };
         if map.get("name").is_none() {
             cx.report(Code::BadManifest, cx.head(item), "a variable has a `name`");
         }
@@ -168,7 +168,7 @@ pub fn volume_mounts(node: &Node, cx: &mut Cx<'_>) {
     const KEYS: &[&str] =
         &["name", "mountPath", "subPath", "subPathExpr", "readOnly", "mountPropagation", "recursiveReadOnly"];
     for item in list(node, "`volumeMounts`", cx) {
-        let Some(map) = map(item, "a mount", cx) else { continue };
+        let Some(map) = map(item, "a mount", cx).filter(|map| !is_directive(map)) else { continue };
         for key in ["name", "mountPath"].iter().filter(|key| map.get(key).is_none()) {
             let is_misspelt = map.entries.iter().any(|entry| super::camel(&entry.key) == *key);
             if !is_misspelt {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::part::{SparkExecutor, SparkPart};
 use crate::{
+    dag::Env,
     kubernetes::{
         Annotations, EnvFrom, InitContainers, JsonPatch, Labels, ManifestFile, ManifestKind, Object, PullPolicy,
         SourceUse, Texts, Tolerations, VolumeMounts, Volumes,
@@ -19,7 +20,8 @@ use crate::{
 spec! {
     /// A Spark application, run by the Spark operator. Besides these keys it has those of [spark.pod](#spark.pod),
     /// for driver and executors alike. A file is one beside the DAG (a relative path: it is laid into the pods), one
-    /// of the image (an absolute path), or any URI that Spark can read.
+    /// of the image (an absolute path), or any URI that Spark can read. Of `kubernetes:` it takes the cluster and the
+    /// namespace alone: the rest is for other pods.
     pub struct SparkKeys "spark" {
         /// The cluster, by its name in the [clusters file](#clusters). That of `kubernetes:` unless given.
         pub cluster: Option<Template>,
@@ -81,7 +83,7 @@ spec! {
         /// Options of the JVM.
         pub java_options: Option<Template>,
         /// Environment variables; values may be templates. The task's own `env:` is there, too.
-        pub env: Option<IndexMap<String, Template>>,
+        pub env: Option<Env>,
     }
 }
 

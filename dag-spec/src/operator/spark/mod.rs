@@ -12,7 +12,7 @@ use self::keys::{Conf, DepsKeys, DynamicAllocationKeys, SparkKeys, SparkPodKeys}
 use super::{Launch, OperatorSpec, Outputs, Rendered, staged};
 use crate::{
     code::Code,
-    kubernetes::{Accumulated, Level, POD_WORK_DIR, join_patches},
+    kubernetes::{Accumulated, Level, POD_WORK_DIR, check, join_patches},
     read::{Cx, Definitions, Fields, Read, Shape, Spec, object_schema},
     spark::{self, API_VERSION, DRIVER_CONTAINER, EXECUTOR_CONTAINER, Place, Where},
     template::{RenderError, Renderer, Template},
@@ -61,6 +61,8 @@ impl Read for Spark {
         let pod = SparkPodKeys::read_fields(&mut fields, cx);
         fields.finish("`spark`", cx);
         let (keys, pod) = (keys?, pod?);
+        check::name(keys.cluster.as_ref(), "cluster", cx);
+        check::name(keys.namespace.as_ref(), "namespace", cx);
         check_program(&keys, node, cx);
         Some(Self { keys, pod })
     }
@@ -221,6 +223,7 @@ impl Spark {
         let pull_secrets = pull_secrets.collect::<Result<Vec<_>, _>>()?;
         let driver = keys.driver.as_ref().map(|part| part.render(DRIVER_CONTAINER, renderer, &mut accumulated.0));
         let executor = keys.executor.as_ref().map(|part| part.render(EXECUTOR_CONTAINER, renderer, &mut accumulated.1));
+        let executor = with_modules(executor.transpose()?, keys.deps.as_ref(), launch)?;
         let fields = [
             ("type", language.map(Value::from)),
             ("mode", Some("cluster".into())),
@@ -235,7 +238,7 @@ impl Spark {
             ("hadoopConf", conf(keys.hadoop_conf.as_ref(), renderer)?),
             ("restartPolicy", Some(json!({ "type": "Never" }))),
             ("driver", driver.transpose()?.map(Value::Object)),
-            ("executor", executor.transpose()?.map(Value::Object)),
+            ("executor", executor.map(Value::Object)),
             ("dynamicAllocation", keys.dynamic_allocation.as_ref().map(|it| dynamic(&it.0, renderer)).transpose()?),
             ("deps", keys.deps.as_ref().map(|it| deps(it, launch)).transpose()?),
         ];
@@ -256,6 +259,37 @@ fn named(place: Where) -> String {
         Where::Absolute(path) => format!("local://{path}"),
         Where::Uri(uri) => uri,
     }
+}
+
+/// Executors take over no file of the image or pod that they could import; this path tells them where
+/// the modules are that lie in their working folder.
+fn with_modules(
+    executor: Option<Map<String, Value>>,
+    deps: Option<&DepsKeys>,
+    launch: &Launch<'_>,
+) -> Result<Option<Map<String, Value>>, RenderError> {
+    let found = deps.map(|deps| deps.py_files.find(launch.renderer, launch.files)).transpose()?;
+    let mut paths: Vec<String> = Vec::new();
+    for place in found.unwrap_or_default() {
+        let path = match place {
+            Where::Staged(path) => format!("{POD_WORK_DIR}/{path}"),
+            Where::Absolute(path) => path,
+            Where::Uri(_) => continue,
+        };
+        // A module is found in its folder, an archive is one itself.
+        let folder = path.rsplit_once('/').filter(|_| path.ends_with(".py")).map(|(folder, _)| folder.to_owned());
+        let path = folder.unwrap_or(path);
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Ok(executor);
+    }
+    let mut executor = executor.unwrap_or_default();
+    let template = executor.entry("template").or_insert_with(|| json!({}));
+    part::add_variable(template, EXECUTOR_CONTAINER, json!({ "name": "PYTHONPATH", "value": paths.join(":") }));
+    Ok(Some(executor))
 }
 
 fn conf(conf: Option<&Conf>, renderer: &Renderer) -> Result<Option<Value>, RenderError> {

@@ -110,7 +110,7 @@ impl SparkPart {
         ];
         out.extend(fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         let mut template = self.pod.template(container, renderer, accumulated)?;
-        for (name, value) in env.iter().flatten() {
+        for (name, value) in env.iter().flat_map(|env| &env.0) {
             add_variable(&mut template, container, json!({ "name": name, "value": renderer.text(value)? }));
         }
         self.pod.add_service_account(&mut out, renderer)?;
@@ -174,13 +174,15 @@ impl SparkPodKeys {
     }
 }
 
-fn add_variable(template: &mut Value, container: &str, variable: Value) {
+/// A variable of the container, unless there is one of this name.
+pub fn add_variable(template: &mut Value, container: &str, variable: Value) {
     let containers = &mut template["spec"]["containers"];
     if containers.is_null() {
         *containers = json!([{ "name": container }]);
     }
     let env = &mut containers[0]["env"];
     match env.as_array_mut() {
+        Some(env) if env.iter().any(|other| other["name"] == variable["name"]) => {}
         Some(env) => env.push(variable),
         None => *env = json!([variable]),
     }

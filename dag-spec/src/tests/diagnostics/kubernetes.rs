@@ -11,6 +11,9 @@ tasks:
   d: {bash: x, executor: kubernets}
   e: {bash: x, executor: local, kubernetes: {image: x}}
   f: {bash: x, run_as: me}
+  g: {copy_file: {from: /a, to: /b}, kubernetes: {image: mine}}
+  h: {bash: x, executor_config: {pod_override: x}}
+  i: {bash: x, kubernetes: {namespace: My_Space, secrets: {name: s, env: {GRIDFLOW_X: a, b-c: d}}}}
 "#), @r"
     error[GF0601]: task `a` has no choice of its executor: `empty` starts no process
      --> dags/demo.yaml:3:28
@@ -53,6 +56,40 @@ tasks:
     8 |   f: {bash: x, run_as: me}
       |   ^
       = help: write `kubernetes: {security_context: {runAsUser: 1000}}`
+
+    error[GF0208]: `copy_file` runs in Gridflow's own image, and in no other
+     --> dags/demo.yaml:9:58
+      |
+    9 |   g: {copy_file: {from: /a, to: /b}, kubernetes: {image: mine}}
+      |                                                          ^^^^
+      = help: remove `image:`
+
+    error[GF0201]: unknown key `executor_config` in a task
+      --> dags/demo.yaml:10:16
+       |
+    10 |   h: {bash: x, executor_config: {pod_override: x}}
+       |                ^^^^^^^^^^^^^^^
+       = help: write `executor: kubernetes` and `kubernetes:`; `pod_override` is its `spec:`
+
+    error[GF0301]: `My_Space` is no name of a namespace
+      --> dags/demo.yaml:11:40
+       |
+    11 |   i: {bash: x, kubernetes: {namespace: My_Space, secrets: {name: s, env: {GRIDFLOW_X: a, b-c: d}}}}
+       |                                        ^^^^^^^^
+       = help: it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends
+
+    error[GF0410]: `GRIDFLOW_X` belongs to Gridflow, which sets it for every task
+      --> dags/demo.yaml:11:75
+       |
+    11 |   i: {bash: x, kubernetes: {namespace: My_Space, secrets: {name: s, env: {GRIDFLOW_X: a, b-c: d}}}}
+       |                                                                           ^^^^^^^^^^
+
+    error[GF0410]: `b-c` is no name of an environment variable
+      --> dags/demo.yaml:11:90
+       |
+    11 |   i: {bash: x, kubernetes: {namespace: My_Space, secrets: {name: s, env: {GRIDFLOW_X: a, b-c: d}}}}
+       |                                                                                          ^^^
+       = help: a name has letters, digits and `_`, and does not begin with a digit
     ");
 }
 

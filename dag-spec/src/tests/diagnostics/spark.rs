@@ -164,6 +164,7 @@ spec:
   timeToLiveSeconds: 60
   failureRetries: 3
   mode: client
+  mainApplicationFile: jobs/a.py
   arguments: a b
   driver: {core_limit: 1, memory: 1Gi, env: {A: b}}
   executr: {}
@@ -212,38 +213,45 @@ spec:
       |         ^^^^^^
       = help: write `mode: cluster`
 
-    error[GF0604]: `arguments` is a list, found the text `a b`
-     --> dags/a.yaml:8:14
+    error[GF0604]: nobody finds `jobs/a.py`: it has no scheme
+     --> dags/a.yaml:8:24
       |
-    8 |   arguments: a b
+    8 |   mainApplicationFile: jobs/a.py
+      |                        ^^^^^^^^^
+      = help: a file beside the DAG is `main_file: jobs/a.py`, a key of `spark:`; one of the image is `local:///…`
+
+    error[GF0604]: `arguments` is a list, found the text `a b`
+     --> dags/a.yaml:9:14
+      |
+    9 |   arguments: a b
       |              ^^^
       = help: write `arguments: [a, b]`
 
     error[GF0604]: `driver` has no `core_limit`
-     --> dags/a.yaml:9:12
-      |
-    9 |   driver: {core_limit: 1, memory: 1Gi, env: {A: b}}
-      |            ^^^^^^^^^^
-      = help: Kubernetes writes `coreLimit`
+      --> dags/a.yaml:10:12
+       |
+    10 |   driver: {core_limit: 1, memory: 1Gi, env: {A: b}}
+       |            ^^^^^^^^^^
+       = help: Kubernetes writes `coreLimit`
 
     error[GF0603]: `1Gi` is no memory of Spark
-     --> dags/a.yaml:9:35
-      |
-    9 |   driver: {core_limit: 1, memory: 1Gi, env: {A: b}}
-      |                                   ^^^
-      = help: Spark writes `1g`
+      --> dags/a.yaml:10:35
+       |
+    10 |   driver: {core_limit: 1, memory: 1Gi, env: {A: b}}
+       |                                   ^^^
+       = help: Spark writes `1g`
 
     error[GF0604]: `env` is a list of names and values here, found a map
-     --> dags/a.yaml:9:45
-      |
-    9 |   driver: {core_limit: 1, memory: 1Gi, env: {A: b}}
-      |                                             ^^^^^^
-      = help: write `env: [{name: A, value: "b"}]`, or use the task's own `env:`
+      --> dags/a.yaml:10:45
+       |
+    10 |   driver: {core_limit: 1, memory: 1Gi, env: {A: b}}
+       |                                             ^^^^^^
+       = help: write `env: [{name: A, value: "b"}]`, or use the task's own `env:`
 
     warning[GF0604]: an application's `spec` has no `executr` that is known
-      --> dags/a.yaml:10:3
+      --> dags/a.yaml:11:3
        |
-    10 |   executr: {}
+    11 |   executr: {}
        |   ^^^^^^^
        = help: did you mean `executor`?
 
