@@ -561,3 +561,8 @@ fn an_attempt_that_nobody_knows_is_ended_and_released() {
     assert_eq!(scene.answer(Answer::Deleted(Deleted::Asked)), "release u1");
     assert_eq!(scene.answer(Answer::Released(Refused::Missing)), "forget");
 }
+
+#[test]
+fn ten_thousand_attempts_are_kept_in_some_twenty_megabytes() {
+    assert!(size_of::<Attempt>() <= 1024, "{}", size_of::<Attempt>());
+}

@@ -13,7 +13,8 @@ use super::super::{
 };
 
 /// Logs of ended containers that are read at a time.
-const ENDED_AT_ONCE: usize = 32;
+/// More than one node has pods: those of one that does not answer must not hold up all the others.
+const ENDED_AT_ONCE: usize = 128;
 
 #[derive(Clone)]
 pub(super) struct LogRoom {
@@ -44,7 +45,8 @@ pub(super) async fn follow(room: LogRoom, source: Source, mut ended: oneshot::Re
 }
 
 async fn with(_permit: Option<OwnedSemaphorePermit>, source: Source, ended: oneshot::Receiver<Ended>) -> Left {
-    logs::follow(source, ended).await
+    // Boxed, so that the thousands that wait for room do not hold room for their buffers.
+    Box::pin(logs::follow(source, ended)).await
 }
 
 /// For the log of an attempt that never ran: the notes alone.

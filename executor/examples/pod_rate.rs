@@ -1,0 +1,112 @@
+//! How fast pods are made and confirmed, beside a bare loop of the same two calls against the same API server.
+//!
+//! `KUBECONFIG=FILE cargo run --release --example pod_rate -- NAMESPACE [PODS]`
+//!
+//! The pods ask for a node that is not there: nothing but the API server and the scheduler is measured.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use gridflow_core::{AttemptId, InstallationId, RunKey, Turn};
+use gridflow_executor::kubernetes::{
+    Access, ClusterConfig, Config, KubernetesExecutor, Launch, Limits, Object, Report, Running, clean, identity,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let namespace = args.next().context("name a namespace")?;
+    let count: usize = args.next().map_or(Ok(500), |text| text.parse())?;
+    let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").context("set KUBECONFIG")?);
+    let config = Config {
+        installation: InstallationId(Uuid::now_v7()),
+        state_dir: std::env::temp_dir().join("gridflow-pod-rate"),
+        clusters: vec![ClusterConfig::new(
+            "c",
+            Access::Kubeconfig { path: kubeconfig, context: None },
+            &[namespace.as_str()],
+        )],
+    };
+    let client = Client::try_default().await?;
+    let pods: Api<Pod> = Api::namespaced(client, &namespace);
+
+    // Twice each, so that neither always meets the warmer server.
+    for _ in 0..2 {
+        let bare = bare(&pods, &config, &namespace, count).await?;
+        clean(&config, Running::End).await?;
+        let ours = ours(&pods, &config, &namespace, count).await?;
+        clean(&config, Running::End).await?;
+        println!("bare {bare:.0}/s, executor {ours:.0}/s: {:.0} %", 100.0 * ours / bare);
+    }
+    Ok(())
+}
+
+fn launch(namespace: &str) -> Launch {
+    let pod = json!({"spec": {
+        "restartPolicy": "Never",
+        "nodeSelector": {"there-is": "no-such-node"},
+        "containers": [{"name": "task", "image": "none.invalid/none:1", "command": ["true"]}],
+    }});
+    Launch {
+        attempt: AttemptId(Uuid::now_v7()),
+        run: RunKey(Uuid::now_v7()),
+        turn: Turn(1),
+        spec_hash: [0; 32],
+        cluster: "c".into(),
+        namespace: namespace.into(),
+        object: Object::Pod(pod),
+        payload: None,
+        container: "task".into(),
+        execution_timeout: None,
+        grace: std::time::Duration::ZERO,
+    }
+}
+
+async fn bare(pods: &Api<Pod>, config: &Config, namespace: &str, count: usize) -> Result<f64> {
+    let begun = Instant::now();
+    let one = |()| async move {
+        let launch = launch(namespace);
+        let Object::Pod(pod) = launch.object.clone() else { unreachable!("it makes pods") };
+        let pod: Pod = serde_json::from_value(identity::stamp_pod(pod, config.installation, &launch))?;
+        let made = pods.create(&PostParams::default(), &pod).await?;
+        let patch: Value = json!({
+            "metadata": {"uid": made.metadata.uid, "finalizers": [identity::FINALIZER]},
+            "spec": {"schedulingGates": [{"name": identity::GATE, "$patch": "delete"}]},
+        });
+        pods.patch(&identity::name(launch.attempt), &PatchParams::default(), &Patch::Strategic(patch)).await?;
+        anyhow::Ok(())
+    };
+    let calls = stream::iter((0..count).map(|_| ())).map(one);
+    calls.buffer_unordered(Limits::default().launches_at_once).try_collect::<Vec<()>>().await?;
+    Ok(count as f64 / begun.elapsed().as_secs_f64())
+}
+
+async fn ours(pods: &Api<Pod>, config: &Config, namespace: &str, count: usize) -> Result<f64> {
+    let (handle, mut reports) = KubernetesExecutor::start(config.clone(), Vec::new()).await?;
+    while !matches!(reports.recv().await.context("it ended")?, Report::Synced { .. }) {}
+    let begun = Instant::now();
+    handle.launch((0..count).map(|_| launch(namespace)).collect()).await?;
+    let mut claimed = 0;
+    while claimed < count {
+        if let Report::Claimed { run, attempt, claim } = reports.recv().await.context("it ended")? {
+            claimed += 1;
+            handle.confirm(vec![(run, attempt, Arc::clone(&claim))]).await?;
+        }
+    }
+    let ours = ListParams::default().labels(&identity::selector(config.installation));
+    loop {
+        let list = pods.list_metadata(&ours).await?;
+        if list.items.iter().filter(|pod| pod.metadata.finalizers.is_some()).count() == count {
+            return Ok(count as f64 / begun.elapsed().as_secs_f64());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
