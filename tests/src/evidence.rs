@@ -75,6 +75,8 @@ pub struct Attempt {
     pub state: String,
     pub outcome: String,
     pub exit_code: String,
+    /// The uid of the pod that was confirmed for it.
+    pub claim: String,
 }
 
 #[derive(Debug, Clone)]

@@ -39,7 +39,11 @@ impl Pods {
             "task_image": DEBIAN,
             "pod": {"spec": {
                 "volumes": [{"name": "test", "hostPath": {"path": folder, "type": "Directory"}}],
-                "containers": [{"name": "task", "volumeMounts": [{"name": "test", "mountPath": folder}]}],
+                "containers": [{
+                    "name": "task",
+                    "volumeMounts": [{"name": "test", "mountPath": folder}],
+                    "env": [{"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}],
+                }],
             }},
         }}});
         let file = cluster.path("kubernetes.yaml");

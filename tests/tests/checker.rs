@@ -6,7 +6,7 @@ use gridflow_tests::{
 };
 
 /// Two runs of `load`: one that an event made, one that the task `call` of the first made. The first task of the first
-/// run was lost once.
+/// run was lost once; the second run's ran in a pod.
 fn healthy() -> Evidence {
     let run = |id: &str, parent: Option<(&str, &str)>| Run {
         id: id.into(),
@@ -39,6 +39,7 @@ fn healthy() -> Evidence {
         state: "closed".into(),
         outcome: outcome.into(),
         exit_code: exit_code.into(),
+        claim: if id == "b1" { "pod-1".into() } else { String::new() },
     };
     let log = |turn: i64, epoch: i64, run: &str, changes: &[&str]| LogRow {
         turn,
@@ -54,6 +55,7 @@ fn healthy() -> Evidence {
         task: task.into(),
         pid: attempt.into(),
         at,
+        pod: if attempt == "b1" { "pod-1".into() } else { String::new() },
     };
     Evidence {
         runs: vec![run("1", None), run("2", Some(("1", "1")))],
@@ -147,6 +149,12 @@ fn doctored_starts_are_caught() {
     caught(Invariant::OneLaunch, "an attempt beside what another left behind", |evidence| {
         evidence.marks[0].at = 255;
         evidence.killed_at = vec![300];
+    });
+    caught(Invariant::OneLaunch, "a start in a pod that was never confirmed", |evidence| {
+        evidence.marks[5].pod = "pod-2".into();
+    });
+    caught(Invariant::OneLaunch, "a start in a pod of an attempt without a claim", |evidence| {
+        evidence.attempts[2].claim.clear();
     });
     caught(Invariant::OneLaunch, "a start of what never started", |evidence| {
         evidence.attempts[0].outcome = "never_started".into();

@@ -89,6 +89,13 @@ fn said_and_seen(evidence: &Evidence, intervals: &[Interval], findings: &mut Vec
             find(findings, Invariant::Truth, format!("a command ran for attempt {attempt}, which no table knows"));
         }
     }
+    for mark in evidence.marks.iter().filter(|mark| mark.kind == MarkKind::Start && !mark.pod.is_empty()) {
+        let claim = said.get(mark.attempt.as_str()).map_or("", |attempt| attempt.claim.as_str());
+        if claim != mark.pod {
+            let text = format!("attempt {} ran in pod {}, and `{claim}` is its claim", mark.attempt, mark.pod);
+            find(findings, Invariant::OneLaunch, text);
+        }
+    }
     for attempt in &evidence.attempts {
         let is_seen = seen.contains_key(attempt.id.as_str());
         // Cancelled, signalled or lost: before or after it wrote its first line, who knows.

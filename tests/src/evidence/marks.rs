@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// A library of bash: whoever reads it has written down its start, and writes down its end, however it ends (but for
-/// `kill -9`). `$MARKS` names the file; a line is written whole.
+/// `kill -9`). `$MARKS` names the file; a line is written whole. In a pod, `$POD_UID` tells which.
 pub const LIBRARY: &str = r#"
 mark() {
-  printf '%s %s %s %s %s %s %s %s\n' "$1" "$GRIDFLOW_ATTEMPT_ID" "$GRIDFLOW_DAG_ID" "$GRIDFLOW_RUN_ID" \
-    "$GRIDFLOW_TASK_ID" "$GRIDFLOW_TRY_NUMBER" "$BASHPID" "${EPOCHREALTIME/[.,]/}" >> "$MARKS"
+  printf '%s %s %s %s %s %s %s %s %s\n' "$1" "$GRIDFLOW_ATTEMPT_ID" "$GRIDFLOW_DAG_ID" "$GRIDFLOW_RUN_ID" \
+    "$GRIDFLOW_TASK_ID" "$GRIDFLOW_TRY_NUMBER" "$BASHPID" "${EPOCHREALTIME/[.,]/}" "${POD_UID:--}" >> "$MARKS"
 }
 # A process of the attempt that leaves its session and takes its time.
 leave_behind() {
@@ -39,6 +39,8 @@ pub struct Mark {
     pub task: String,
     pub pid: String,
     pub at: i64,
+    /// The uid of the pod that it ran in; empty for a process of this machine.
+    pub pod: String,
 }
 
 /// How many commands have begun and neither ended nor been killed with everything else.
@@ -66,7 +68,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<Mark>, Vec<i64>)> {
 }
 
 fn parse(line: &str) -> Option<Mark> {
-    let [kind, attempt, dag, run_id, task, _try, pid, at] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
+    let [kind, attempt, dag, run_id, task, _try, pid, at, pod] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
     let kind = match kind {
         "command-start" => MarkKind::Start,
         "command-end" => MarkKind::End,
@@ -83,5 +85,6 @@ fn parse(line: &str) -> Option<Mark> {
         task: text(task),
         pid: text(pid),
         at: at.parse().ok()?,
+        pod: text(pod.trim_start_matches('-')),
     })
 }

@@ -36,7 +36,7 @@ pub(super) fn read(cluster: &Cluster) -> Result<Evidence> {
                 }
             },
         )?,
-        attempts: rows(cluster, ATTEMPTS, |[run, id, task_no, map_index, state, outcome, exit_code]| Attempt {
+        attempts: rows(cluster, ATTEMPTS, |[run, id, task_no, map_index, state, outcome, exit_code, claim]| Attempt {
             run,
             id,
             task_no,
@@ -44,6 +44,7 @@ pub(super) fn read(cluster: &Cluster) -> Result<Evidence> {
             state,
             outcome,
             exit_code,
+            claim,
         })?,
         log: rows(cluster, LOG, |[turn, epoch, run, changes]| LogRow {
             turn: turn.parse().unwrap_or(-1),
@@ -68,7 +69,8 @@ const TASK_INSTANCES: &str = "ti.dag_run_id, run.dag_id, run.run_id, task_no, ma
     LEFT JOIN dag_version_task AS task USING (dag_version_id, task_no)
     LEFT JOIN xcom AS x USING (dag_run_id, task_no, map_index)
     ORDER BY ti.dag_run_id, task_no, map_index";
-const ATTEMPTS: &str = "dag_run_id, attempt_id, task_no, map_index, state, outcome, exit_code FROM attempt
+const ATTEMPTS: &str = "dag_run_id, attempt_id, task_no, map_index, state, outcome, exit_code, claim
+    FROM attempt
     ORDER BY dag_run_id, attempt_id";
 const LOG: &str =
     "turn, epoch, dag_run_id, replace(changes, E'\\n', ';') FROM transition_log ORDER BY turn, dag_run_id";
