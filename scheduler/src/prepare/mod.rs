@@ -4,8 +4,10 @@
 //! instant that templates see is the attempt's own creation, which its id carries.
 
 mod hash;
+mod outside;
 mod pod;
 mod process;
+mod spark;
 
 use std::{path::Path, sync::Arc};
 
@@ -77,7 +79,7 @@ pub(crate) fn launch(ground: &Ground<'_>, which: Try, turn: Turn) -> Result<Laun
     match task.kind {
         TaskKind::Attempt(ExecutorKind::Local) => Ok(Launch::Process(Box::new(process::launch(ground, which, turn)?))),
         TaskKind::Attempt(ExecutorKind::Kubernetes) => Ok(Launch::Pod(Box::new(pod::launch(ground, which, turn)?))),
-        TaskKind::Attempt(ExecutorKind::Spark) => Err(format!("the task `{}` has nothing to launch", task.id)),
+        TaskKind::Attempt(ExecutorKind::Spark) => Ok(Launch::Pod(Box::new(spark::launch(ground, which, turn)?))),
         TaskKind::Empty | TaskKind::TriggerDag { .. } => Err(nothing_to_launch(task)),
     }
 }
