@@ -374,7 +374,7 @@ fn the_rights_are_enough_and_no_more() -> Result<()> {
         ("pods/log", &["get"]),
         ("secrets", &["create", "delete"]),
         ("events", &["list"]),
-        ("sparkapplications.sparkoperator.k8s.io", &["create", "get", "list", "delete"]),
+        ("sparkapplications.sparkoperator.k8s.io", &["create", "get", "list", "watch", "delete"]),
         ("configmaps", &["get"]),
         ("services", &["list"]),
         ("nodes", &["get"]),

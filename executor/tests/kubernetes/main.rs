@@ -4,6 +4,7 @@ mod cancel;
 mod ends;
 mod foreign;
 mod protocol;
+mod rights;
 mod support;
 mod sweep;
 mod takeover;
