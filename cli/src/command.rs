@@ -1,5 +1,6 @@
 //! The commands: one module each, holding its arguments, its help and what it does.
 
+mod clusters;
 mod completions;
 mod dags;
 mod db;
@@ -66,6 +67,9 @@ pub enum Command {
     /// Show the machines that run tasks
     #[command(subcommand, arg_required_else_help = true)]
     Nodes(nodes::Command),
+    /// Take away what Gridflow has in Kubernetes clusters
+    #[command(subcommand, arg_required_else_help = true)]
+    Clusters(clusters::Command),
     /// Go on after the database was restored from an older copy
     Recover(recover::Args),
     /// Prepare the database
@@ -97,6 +101,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Runs(command) => runs::run(&command),
         Command::Tasks(command) => tasks::run(&command),
         Command::Nodes(command) => nodes::run(&command),
+        Command::Clusters(command) => clusters::run(&command),
         Command::Recover(args) => recover::run(&args),
         Command::Db(command) => db::run(&command),
         Command::Doctor(args) => doctor::run(&args),
