@@ -118,7 +118,9 @@ pub fn is_reported(pod: &Pod) -> bool {
     let by_kubelet = pod.disruption.as_deref() != Some("DeletionByPodGC") && pod.reason.as_deref() != Some("NodeLost");
     let has_said_why = pod.reason.is_some()
         || matches!(pod.init.as_deref(), Some(InitTrouble::Failed { .. }))
-        || matches!(pod.task, Container::Ended(_));
+        || matches!(pod.task, Container::Ended(_))
+        // Deleted between two containers: no reason is given, but that what they would share is not there.
+        || (pod.deletion.is_some() && pod.has_no_sandbox);
     pod.node.is_some() && pod.phase.is_final() && by_kubelet && has_said_why
 }
 
@@ -235,6 +237,28 @@ mod tests {
             },
         });
         assert_eq!(of(&pod(&[confirmed(), bound(), failed]), None), Verdict::Gone(Proof::Reported));
+    }
+
+    #[test]
+    fn a_pod_deleted_after_its_init_step_is_gone_once_its_sandbox_is() {
+        let between = json!({
+            "spec": {"initContainers": [{"name": "init"}]},
+            "status": {
+                "phase": "Failed",
+                "initContainerStatuses": [{"name": "init", "state": {"terminated": {"exitCode": 0}}}],
+                "containerStatuses": [{"name": "task", "state": {"waiting": {"reason": "PodInitializing"}}}],
+            },
+        });
+        let sandbox = |status: &str| {
+            json!({"status": {"conditions": [
+                {"type": "PodReadyToStartContainers", "status": status}
+            ]}})
+        };
+        let parts = [confirmed(), bound(), between, deleted(0)];
+        let with = |status| of(&pod(&[&parts[..], &[sandbox(status)]].concat()), None);
+        assert_eq!(with("False"), Verdict::Gone(Proof::Reported));
+        assert_eq!(with("True"), Verdict::AskNode(at(10, 0)));
+        assert_eq!(of(&pod(&parts), None), Verdict::AskNode(at(10, 0)), "an old kubelet does not say");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Pod {
     pub message: Option<Box<str>>,
     pub disruption: Option<Box<str>>,
     pub unschedulable: Option<Box<str>>,
+    /// The kubelet says that what its containers share is not there: not yet, or not any more. Kubernetes 1.29 and later.
+    pub has_no_sandbox: bool,
     /// The container whose end is the task's.
     pub task: Container,
     /// All containers together.
@@ -191,6 +193,7 @@ impl Pod {
             unschedulable: condition(&status, "PodScheduled", "False")
                 .filter(|found| found.reason.as_deref() == Some("Unschedulable"))
                 .map(|found| found.message.as_deref().unwrap_or("no node takes it").into()),
+            has_no_sandbox: condition(&status, "PodReadyToStartContainers", "False").is_some(),
             reason: boxed(&status.reason),
             message: boxed(&status.message),
             containers: count(&spec, &status),
