@@ -96,7 +96,9 @@ impl Ground {
         let executor = if self.pods.is_some() { "executor: kubernetes\n" } else { "" };
         let (library, marks) = (self.cluster.path("library.sh"), self.cluster.path("marks"));
         let env = format!("env: {{LIBRARY: '{}', MARKS: '{}'}}", library.display(), marks.display());
-        self.cluster.save_dag("d.yaml", &format!("dag: d\nmax_active_tasks: 64\n{executor}{env}\n{text}"))
+        // Where the text says nothing else.
+        let limit = if text.contains("max_active_tasks:") { "" } else { "max_active_tasks: 64\n" };
+        self.cluster.save_dag("d.yaml", &format!("dag: d\n{limit}{executor}{env}\n{text}"))
     }
 
     /// Saves the DAG, starts a scheduler and asks for a run.

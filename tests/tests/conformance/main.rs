@@ -15,6 +15,7 @@ use gridflow_tests::{Executor, Ground};
 macro_rules! promises {
     ($($module:ident::$name:ident,)*) => {
         mod local { $(#[test] fn $name() -> anyhow::Result<()> { super::kept_by(super::Executor::Local, super::$module::$name) })* }
+        mod kubernetes { $(#[test] fn $name() -> anyhow::Result<()> { super::kept_by(super::Executor::Kubernetes, super::$module::$name) })* }
     };
 }
 
