@@ -3,7 +3,7 @@
 use crate::program::{gridflow, run};
 
 /// Every command that people call.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 28] = [
     "",
     "standalone",
     "scheduler",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 26] = [
     "tasks logs",
     "nodes",
     "nodes list",
+    "clusters",
+    "clusters clean",
     "recover",
     "db migrate",
     "explain",
@@ -45,7 +47,7 @@ fn the_help_of_every_command() {
 
 #[test]
 fn every_command_that_does_something_teaches_by_example() {
-    for command in COMMANDS.iter().filter(|command| !["dags", "runs", "tasks", "nodes"].contains(command)) {
+    for command in COMMANDS.iter().filter(|command| !["dags", "runs", "tasks", "nodes", "clusters"].contains(command)) {
         let said = run(gridflow().args(command.split_whitespace()).arg("--help"));
         assert!(said.stdout.contains("Example"), "no example in the help of `{command}`");
     }
