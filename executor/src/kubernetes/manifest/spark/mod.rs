@@ -77,9 +77,9 @@ pub fn spark(request: &SparkRequest<'_>) -> Result<SparkManifest, Error> {
     if let Some(account) = request.cluster.service_account {
         service_account(&mut spec["driver"], account);
     }
-    template::driver(&mut spec["driver"], request)?;
-    let executors_read_files = !request.files.is_empty() && names_files(spec);
-    template::executor(&mut spec["executor"], request, executors_read_files)?;
+    let names_files = !request.files.is_empty() && names_files(spec);
+    template::driver(&mut spec["driver"], request, names_files)?;
+    template::executor(&mut spec["executor"], request, names_files)?;
     let payload = if request.files.is_empty() { None } else { Some(wrap::pack(request.files, request.context)?) };
     Ok(SparkManifest { application, payload })
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::kubernetes::spark::{DRIVER_CONTAINER, EXECUTOR_CONTAINER, MUTATED_LABEL};
 
-pub(super) fn driver(driver: &mut Value, request: &SparkRequest<'_>) -> Result<(), Error> {
+pub(super) fn driver(driver: &mut Value, request: &SparkRequest<'_>, names_files: bool) -> Result<(), Error> {
     let template = template(driver, "driver", DRIVER_CONTAINER)?;
     if !template["spec"]["nodeName"].is_null() {
         // The API server refuses it beside a gate.
@@ -32,7 +32,11 @@ pub(super) fn driver(driver: &mut Value, request: &SparkRequest<'_>) -> Result<(
         add_variable(container, name, value, Existing::Goes)?;
     }
     if !request.files.is_empty() {
-        container["workingDir"] = layout::WORK.into();
+        // Spark copies the files it is told of into its working folder, and deletes first what has their name there: were
+        // it theirs, they would be gone.
+        if !names_files {
+            container["workingDir"] = layout::WORK.into();
+        }
         wrap::lay_out(template, DRIVER_CONTAINER, request.cluster.image, request.identity.attempt)?;
     }
     Ok(())

@@ -264,7 +264,11 @@ fn executors_have_the_files_if_anything_but_the_program_is_one() {
     let has_files = |layer: Value| {
         with(&[small(), layer], |request| {
             let made = spark(&SparkRequest { files: &files, ..request }).unwrap();
-            !made.application["spec"]["executor"]["template"]["spec"]["initContainers"].is_null()
+            let spec = &made.application["spec"];
+            let has = !spec["executor"]["template"]["spec"]["initContainers"].is_null();
+            let works_there = spec["driver"]["template"]["spec"]["containers"][0]["workingDir"] == "/gridflow/work";
+            assert_eq!(works_there, !has, "Spark would copy them onto themselves");
+            has
         })
     };
     assert!(!has_files(json!({"spec": {"mainApplicationFile": "local:///gridflow/work/job.py"}})));
