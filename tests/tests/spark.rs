@@ -1,0 +1,131 @@
+//! Spark jobs by the real program, on a real Kubernetes with the real Spark operator.
+
+use std::{ffi::OsString, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use gridflow_testkit::{
+    kubernetes,
+    spark::{ACCOUNT, IMAGE, MASTER, Operator, VERSION},
+};
+use gridflow_tests::{Cluster, Pods, Program, wait_for};
+use serde_json::{Value, json};
+
+/// A driver and an executor, each a JVM, on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(400);
+
+const DAG: &str = "
+dag: d
+tasks:
+  count:
+    spark:
+      main_file: job.py
+      args: ['{{ run_id }}']
+      deps: {py_files: numbers_of.py}
+    outputs: [run, sum]
+  after:
+    needs: count
+    env: {FOUND: '{{ tasks.count.run }} {{ tasks.count.sum }}'}
+    bash: 'test \"$FOUND\" = \"one 4950\"'
+";
+
+const JOB: &str = "
+import json, os, sys, time
+from numbers_of import numbers
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.getOrCreate()
+print('the session is there', flush=True)
+total = spark.sparkContext.parallelize(range(10), 2).flatMap(numbers).sum()
+with open(os.environ['GRIDFLOW_OUTPUT'], 'w') as file:
+    json.dump({'run': sys.argv[1], 'sum': total}, file)
+spark.stop()
+";
+
+/// Used by the executors: they have the files of the DAG, too.
+const MODULE: &str = "def numbers(ten):\n    return range(ten * 10, ten * 10 + 10)\n";
+
+struct Ground {
+    cluster: Cluster,
+    pods: Pods,
+    _operator: Operator,
+}
+
+impl Ground {
+    fn new() -> Result<Option<Self>> {
+        let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(None) };
+        let Some(operator) = Operator::shared(&kubernetes)? else { return Ok(None) };
+        Self::on(&kubernetes, operator).map(Some)
+    }
+
+    fn on(kubernetes: &Arc<kubernetes::Cluster>, operator: Operator) -> Result<Self> {
+        let cluster = Cluster::new(&[("d.yaml", DAG), ("job.py", JOB), ("numbers_of.py", MODULE)])?;
+        let pods = Pods::new(kubernetes, &cluster)?;
+        operator.prepare(&pods.namespace)?;
+        let file = cluster.path("kubernetes.yaml");
+        let mut clusters: Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
+        clusters["clusters"]["test"]["spark"] = json!({"spec": {
+            "sparkVersion": VERSION, "image": IMAGE, "imagePullPolicy": "Never",
+            "sparkConf": {"spark.kubernetes.driver.master": MASTER},
+            "driver": {"coreRequest": "100m", "memory": "512m", "serviceAccount": ACCOUNT},
+            "executor": {"instances": 1, "coreRequest": "100m", "memory": "512m"},
+        }});
+        std::fs::write(&file, clusters.to_string())?;
+        Ok(Self { cluster, pods, _operator: operator })
+    }
+
+    fn scheduler(&self, name: &str) -> Result<Program> {
+        let told: Vec<OsString> = self.pods.arguments().into();
+        self.cluster.scheduler_told(name, &told, &[])
+    }
+
+    /// Asks for the run, with a scheduler that has read the DAG.
+    fn begin(&self) -> Result<Program> {
+        let scheduler = self.scheduler("first")?;
+        let taken = "SELECT dag_id FROM dag UNION ALL SELECT diagnostics::text FROM import_error";
+        let taken = wait_for("the DAG", PATIENCE, || Ok(self.cluster.sql(taken).ok().filter(|now| !now.is_empty())))?;
+        anyhow::ensure!(taken == "d", "the DAG is not taken: {taken}");
+        self.cluster.queue_run("d", "one")?;
+        Ok(scheduler)
+    }
+
+    fn until(&self, sql: &str, answer: &str, scheduler: &Program) -> Result<()> {
+        wait_for(sql, PATIENCE, || Ok((self.cluster.sql(sql).unwrap_or_default() == answer).then_some(())))
+            .with_context(|| {
+                let seen = self.pods.namespace.kubectl(&["get", "sparkapplications,pods,events"]).unwrap_or_default();
+                let attempts = self.cluster.sql("SELECT string_agg(attempt::text, E'\\n') FROM attempt");
+                format!("{attempts:?}\n{seen}\n{}", scheduler.log())
+            })
+    }
+
+    fn until_success(&self, scheduler: &Program) -> Result<()> {
+        self.until("SELECT count(*) FROM dag_run WHERE state IN ('success', 'failed')", "1", scheduler)?;
+        self.until("SELECT state FROM dag_run", "success", scheduler)?;
+        let attempts = self.cluster.sql("SELECT count(*) FROM attempt")?;
+        anyhow::ensure!(attempts == "2", "there were {attempts} attempts: {}", scheduler.log());
+        wait_for("nothing to be left", PATIENCE, || {
+            let left = self.pods.namespace.kubectl(&["get", "sparkapplications,pods", "--output", "name"])?;
+            Ok(left.trim().is_empty().then_some(()))
+        })
+    }
+}
+
+#[test]
+fn a_spark_job_runs_with_the_files_of_its_dag_and_hands_on_its_output() -> Result<()> {
+    let Some(ground) = Ground::new()? else { return Ok(()) };
+    let scheduler = ground.begin()?;
+    ground.until_success(&scheduler)
+}
+
+#[test]
+fn a_spark_job_goes_on_while_its_scheduler_is_killed() -> Result<()> {
+    let Some(ground) = Ground::new()? else { return Ok(()) };
+    let mut scheduler = ground.begin()?;
+    for name in ["second", "third"] {
+        // Once before anything is committed about its driver, or soon after; and once while it runs.
+        let state = if name == "second" { "queued" } else { "running" };
+        ground.until(&format!("SELECT count(*) FROM attempt WHERE state = '{state}'"), "1", &scheduler)?;
+        scheduler.kill()?;
+        scheduler = ground.scheduler(name)?;
+    }
+    ground.until_success(&scheduler)
+}
