@@ -4,12 +4,16 @@
 //! 2026-03-01T14:00:01.120000000Z first line
 //! 2026-03-01T14:00:01.730000000Z second l┄┄ the stream breaks: 1 line and 8 bytes of this second are there
 //! ```
-//! A log can only be asked for from a second on, so what was taken since the start of that second is counted, and as
-//! much of the next stream is passed over. Every line begins with its time, which is taken away; one without a time is
+//! A log can only be asked for from a second on, so what was taken since the start of a second is counted, and as
+//! much of the next stream is passed over. That is the second before the newest: lines of stdout and stderr are written
+//! side by side, and one may stand behind another that is a little younger. Every line begins with its time, which is taken away; one without a time is
 //! no log but the kubelet's own words, as those of a container that is not there any more. Lines are never held in
 //! memory: only their beginnings matter.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+/// A log is asked for again from so long before its newest second.
+const OVERLAP: TimeDelta = TimeDelta::seconds(1);
 
 /// Longer than any time.
 const STAMP_BYTES_MAX: usize = 40;
@@ -19,12 +23,14 @@ const WORDS_BYTES_MAX: usize = 500;
 /// What was taken so far, over all streams.
 #[derive(Debug, Default)]
 pub(super) struct Position {
-    /// The second of the last line that was begun.
+    /// The newest second of any line.
     second: Option<DateTime<Utc>>,
     /// The latest time of any line.
     newest: Option<DateTime<Utc>>,
-    /// Finished lines since that second.
+    /// Finished lines of that second.
     lines: u64,
+    /// Finished lines of the second before.
+    lines_before: u64,
     /// Text of the line that is not finished, and its time.
     partial: Option<(DateTime<Utc>, u64)>,
 }
@@ -58,12 +64,12 @@ enum At {
 impl Position {
     /// From where to ask for the log; `None` is from its beginning.
     pub fn since(&self) -> Option<DateTime<Utc>> {
-        self.second
+        self.second.map(|second| second - OVERLAP)
     }
 
     pub fn stream(&self) -> Stream {
         Stream {
-            lines_to_skip: self.lines,
+            lines_to_skip: self.lines_before + self.lines,
             partial_to_skip: self.partial,
             newest: self.newest,
             at: At::Stamp(Vec::new()),
@@ -110,7 +116,7 @@ impl Position {
                     text.extend_from_slice(&part[known..]);
                     if let Some(at) = *counts {
                         if end.is_some() {
-                            self.lines += 1;
+                            self.count(at);
                             self.partial = None;
                         } else if *skip == 0 {
                             self.partial = Some((at, *taken));
@@ -122,6 +128,15 @@ impl Position {
                     rest
                 }
             };
+        }
+    }
+
+    /// A line of the last two seconds is finished.
+    fn count(&mut self, at: DateTime<Utc>) {
+        if self.second == Some(at.trunc_subsecs(0)) {
+            self.lines += 1;
+        } else {
+            self.lines_before += 1;
         }
     }
 
@@ -148,11 +163,13 @@ impl Position {
         };
         let second = at.trunc_subsecs(0);
         if self.second.is_none_or(|known| known < second) {
+            let is_next = self.second.is_some_and(|known| known + OVERLAP == second);
+            self.lines_before = if is_next { self.lines } else { 0 };
             (self.second, self.lines) = (Some(second), 0);
         }
         self.newest = self.newest.max(Some(at));
         // A line from before, after the node's clock was set back: a later stream will not show it.
-        let counts = (self.second == Some(second)).then_some(at);
+        let counts = (self.since() <= Some(second)).then_some(at);
         if 0 == skip {
             self.partial = counts.map(|at| (at, 0));
         }
@@ -200,12 +217,14 @@ mod tests {
     proptest! {
         #[test]
         fn however_often_a_stream_breaks_every_line_is_there_once(
-            steps in proptest::collection::vec((0..700_i64, "[a-z ]{0,6}"), 1..30),
+            steps in proptest::collection::vec((0..700_i64, 0..1_000_i64, "[a-z ]{0,6}"), 1..30),
             breaks in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..6),
             piece in 1..50_usize,
         ) {
             let mut ms = 0;
-            let lines: Vec<_> = steps.into_iter().map(|(step, line)| { ms += step; (ms, line) }).collect();
+            // What stands later may be a little older.
+            let lines = steps.into_iter().map(|(step, older, line)| { ms += step; (ms - older, line) });
+            let lines: Vec<_> = lines.collect();
             let mut position = Position::default();
             let mut taken = Vec::new();
             // Each stream shows what was written by then, and breaks anywhere in it.
