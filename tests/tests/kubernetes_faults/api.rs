@@ -6,7 +6,7 @@ use anyhow::Result;
 use gridflow_testkit::kubernetes::Part;
 use gridflow_tests::Ground;
 
-use crate::{MANY, WAITS, alone, ends_well, go};
+use crate::{MANY, WAITS, alone, alone_for_long, ends_well, go};
 
 #[test]
 fn a_restart_of_the_api_server_is_not_noticed_by_what_runs() -> Result<()> {
@@ -22,7 +22,7 @@ fn a_restart_of_the_api_server_is_not_noticed_by_what_runs() -> Result<()> {
 
 #[test]
 fn an_api_server_that_is_killed_again_and_again_costs_time_alone() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let scheduler = ground.begin(MANY)?;
         ground.until_started(1, &scheduler)?;
@@ -37,7 +37,7 @@ fn an_api_server_that_is_killed_again_and_again_costs_time_alone() -> Result<()>
 
 #[test]
 fn what_ends_while_there_is_no_api_server_is_collected_afterwards() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let scheduler = ground.begin(WAITS)?;
         ground.until_running(1, &scheduler)?;
@@ -51,7 +51,7 @@ fn what_ends_while_there_is_no_api_server_is_collected_afterwards() -> Result<()
 
 #[test]
 fn without_etcd_everything_waits_and_then_goes_on() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let scheduler = ground.begin(MANY)?;
         ground.until_running(4, &scheduler)?;
@@ -65,7 +65,7 @@ fn without_etcd_everything_waits_and_then_goes_on() -> Result<()> {
 
 #[test]
 fn a_takeover_while_there_is_no_api_server_loses_and_doubles_nothing() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let first = ground.begin(WAITS)?;
         ground.until_running(1, &first)?;

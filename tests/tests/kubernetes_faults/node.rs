@@ -4,11 +4,11 @@ use anyhow::Result;
 use gridflow_testkit::kubernetes::{NODE, Part};
 use gridflow_tests::Ground;
 
-use crate::{WAITS, alone, ends_well, ends_well_after, go};
+use crate::{WAITS, alone_for_long, ends_well, ends_well_after, go};
 
 #[test]
 fn a_command_goes_on_while_its_kubelet_is_away() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let scheduler = ground.begin(WAITS)?;
         ground.until_running(1, &scheduler)?;
@@ -22,7 +22,7 @@ fn a_command_goes_on_while_its_kubelet_is_away() -> Result<()> {
 
 #[test]
 fn a_pod_deleted_while_its_kubelet_is_away_is_not_gone_before_the_kubelet_says_so() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let scheduler = ground.begin(WAITS)?;
         ground.until_running(1, &scheduler)?;
@@ -44,7 +44,7 @@ fn a_pod_deleted_while_its_kubelet_is_away_is_not_gone_before_the_kubelet_says_s
 
 #[test]
 fn a_node_object_deleted_under_a_living_kubelet_starts_nothing_twice() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let scheduler = ground.begin(WAITS)?;
         ground.until_running(1, &scheduler)?;
