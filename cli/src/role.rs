@@ -12,7 +12,7 @@ use gridflow_store::{Database, Options};
 use gridflow_web::{Server, Token};
 use tokio::{
     runtime::Runtime,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -158,29 +158,50 @@ pub fn process_image() -> Result<PathBuf> {
 }
 
 /// Cancelled by the first SIGINT, SIGTERM or SIGHUP; the second one ends the process there and then, which
-/// harms nothing: the next start takes over whatever is left. To be called within the runtime.
+/// harms nothing: the next start takes over whatever is left.
 pub fn shutdown_on_signals() -> Result<CancellationToken> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::ours("cannot listen for signals").because(&error));
-    let (mut interrupt, mut terminate, mut hangup) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
     let shutdown = CancellationToken::new();
     let asked = shutdown.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            if asked.is_cancelled() {
-                say("stopped at once; the next start takes over what is left");
-                process::exit(EXIT_INTERRUPTED);
-            }
-            say("stopping");
-            asked.cancel();
+    let (tell, told) = std::sync::mpsc::channel();
+    // Not on the runtime of the roles: while that ends, and the database after it, a second signal must still be heard.
+    let listen = move || match signals_of_process() {
+        Ok((runtime, signals)) => {
+            // Who waits for it is there until it is told.
+            let _ = tell.send(Ok(()));
+            runtime.block_on(shut_down(signals, asked));
         }
-    });
+        Err(error) => _ = tell.send(Err(error)),
+    };
+    let failed = |error: std::io::Error| Failure::ours("cannot listen for signals").because(&error);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(failed)?;
+    told.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())).map_err(failed)?;
     Ok(shutdown)
+}
+
+fn signals_of_process() -> std::io::Result<(Runtime, [Signal; 3])> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    drop(entered);
+    Ok((runtime, signals))
+}
+
+/// The first signal asks for an orderly end, the second one ends the process.
+async fn shut_down(signals: [Signal; 3], asked: CancellationToken) {
+    let [mut interrupt, mut terminate, mut hangup] = signals;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        if asked.is_cancelled() {
+            say("stopped at once; the next start takes over what is left");
+            process::exit(EXIT_INTERRUPTED);
+        }
+        say("stopping");
+        asked.cancel();
+    }
 }
 
 /// Runs `work` to its end or until the shutdown, whichever comes first.
