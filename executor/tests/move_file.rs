@@ -317,6 +317,11 @@ fn killed_anywhere_and_run_again_the_file_is_whole_and_nothing_is_left_over() {
             child.wait().unwrap();
             assert!(!to.exists() || fs::read(&to).unwrap() == content, "a part under the final name");
             assert!(to.exists() || from.exists(), "lost");
+            if !from.exists() {
+                // It was faster than the kill. Without `sha256`, and where files have no attributes, nothing shows that.
+                assert_eq!(name, "move_file");
+                continue;
+            }
 
             let ran = bench.run(name, spec);
             assert_eq!(ran.exit, 0, "{}", ran.log);
