@@ -6,11 +6,11 @@ use anyhow::Result;
 use gridflow_testkit::kubernetes::Part;
 use gridflow_tests::Ground;
 
-use crate::{MANY, WAITS, alone, alone_for_long, ends_well, go};
+use crate::{MANY, WAITS, alone_for_long, ends_well, go};
 
 #[test]
 fn a_restart_of_the_api_server_is_not_noticed_by_what_runs() -> Result<()> {
-    alone(|kubernetes| {
+    alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
         let scheduler = ground.begin(MANY)?;
         ground.until_running(4, &scheduler)?;
