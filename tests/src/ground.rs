@@ -22,7 +22,9 @@ use crate::{
 };
 
 /// Pods take seconds, on a machine that is busy with others.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// An API server that was killed may hear from etcd what becomes of pods more than a minute late. Until then nobody does:
+/// neither Gridflow, nor what puts pods on nodes.
+const PATIENCE: Duration = Duration::from_secs(300);
 const PARALLELISM: usize = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

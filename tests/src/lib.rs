@@ -3,6 +3,7 @@
 //! Nothing here uses the product's own crates, so that a checker shares no code with what it checks.
 
 pub mod check;
+mod clock;
 mod cluster;
 pub mod evidence;
 mod failpoints;
@@ -21,6 +22,7 @@ mod web;
 mod wire;
 pub mod workload;
 
+pub use clock::Clock;
 pub use cluster::{Cluster, queue_statement};
 pub use failpoints::{Failpoints, Paused};
 pub use ground::{Executor, Ground};

@@ -10,22 +10,24 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    Cluster, Program, Proxy,
+    Clock, Cluster, Program, Proxy,
     check::{self, Losses, Outputs, Rules},
     evidence::{Asked, Evidence, LIBRARY, Run, marks},
     remains, wait_for,
 };
 
-/// Commands of all DAGs at once.
-pub const PARALLELISM: usize = 24;
-/// The second: more than any history loses, so a run that failed would be one that was wrongly given up.
-const LIMITS: [(&str, &str); 2] =
-    [("GRIDFLOW__SCHEDULER__PARALLELISM", "24"), ("GRIDFLOW__SCHEDULER__LOSSES_MAX", "100000")];
+/// Commands of all DAGs at once, where there is no crowd.
+const PARALLELISM: usize = 24;
+/// More than any history loses, so a run that failed would be one that was wrongly given up.
+const LOSSES_MAX: &str = "100000";
 const PATIENCE: Duration = Duration::from_secs(60);
 const POOLS: [(&str, usize); 2] = [("wide", 10), ("narrow", 3)];
 
 /// One command each; runs of these are asked for.
 pub const DAGS: [&str; 5] = ["fan", "flaky", "parent", "crowded", "littering"];
+
+/// The DAG of one crowd of commands.
+pub const CROWD: &str = "crowd";
 
 /// A DAG: its name, its text, and what it promises.
 struct Promise {
@@ -136,25 +138,48 @@ tasks:
     },
 ];
 
+fn one_of_crowd(no: usize) -> String {
+    format!("t{no}")
+}
+
+fn limits(parallelism: &str) -> [(&str, &str); 2] {
+    [("GRIDFLOW__SCHEDULER__PARALLELISM", parallelism), ("GRIDFLOW__SCHEDULER__LOSSES_MAX", LOSSES_MAX)]
+}
+
 /// A cluster with these DAGs.
 #[derive(Debug)]
 pub struct Workload {
     pub cluster: Cluster,
+    /// Tasks of [`CROWD`] that may all run at once, but for [`Self::parallelism`]. None: there is no such DAG.
+    crowd: usize,
+    parallelism: usize,
 }
 
 impl Workload {
     /// Writes the DAGs, starts a first scheduler to have them published and ends it again.
     pub fn begin(cluster: Cluster) -> Result<Self> {
+        Self::crowded(cluster, 0)
+    }
+
+    /// The same with one more DAG, of so many commands that take some seconds, four of five at once.
+    pub fn crowded(cluster: Cluster, crowd: usize) -> Result<Self> {
         let work = "work() { sleep \"$1\"; printf '\"%s\"' \"$GRIDFLOW_ATTEMPT_ID\" > \"$GRIDFLOW_OUTPUT\"; }\n";
         fs::write(cluster.path("library.sh"), format!("{LIBRARY}{work}")).context("writing the library")?;
         fs::create_dir(cluster.path("in"))?;
-        let workload = Self { cluster };
+        let workload = Self { cluster, crowd, parallelism: PARALLELISM.max(crowd * 4 / 5) };
         for promise in &PROMISES {
             workload.save(promise, "first")?;
         }
+        let mut dags = PROMISES.len();
+        if 0 < crowd {
+            let task = |no| format!("  {}: {{pool: {CROWD}, bash: '. $LIBRARY; work 4.0'}}\n", one_of_crowd(no));
+            let tasks: String = (0..crowd).map(task).collect();
+            workload.save_dag("first", CROWD, crowd, 1, &format!("\ntasks:\n{tasks}"))?;
+            dags += 1;
+        }
         let first = workload.cluster.scheduler("first")?;
-        workload.cluster.until("SELECT count(*) FROM dag", &PROMISES.len().to_string()).context(first.log())?;
-        for (pool, slots) in POOLS {
+        workload.cluster.until("SELECT count(*) FROM dag", &dags.to_string()).context(first.log())?;
+        for (pool, slots) in workload.pools() {
             workload.cluster.sql(&format!("INSERT INTO pool (name, slots) VALUES ('{pool}', {slots})"))?;
         }
         first.kill()?;
@@ -163,15 +188,24 @@ impl Workload {
 
     /// A scheduler with this workload's limits.
     pub fn scheduler(&self, name: &str, proxy: Option<&Proxy>) -> Result<Program> {
+        let parallelism = self.parallelism.to_string();
+        let limits = limits(&parallelism);
         match proxy {
-            Some(proxy) => self.cluster.scheduler_through(name, proxy, &LIMITS),
-            None => self.cluster.scheduler_with(name, &LIMITS),
+            Some(proxy) => self.cluster.scheduler_through(name, proxy, &limits),
+            None => self.cluster.scheduler_with(name, &limits),
         }
+    }
+
+    /// The same with a clock that may be set.
+    pub fn scheduler_with_clock(&self, name: &str, proxy: &Proxy, clock: &Clock) -> Result<Program> {
+        let parallelism = self.parallelism.to_string();
+        let env = [limits(&parallelism), clock.environment()].concat();
+        self.cluster.scheduler_through(name, proxy, &env)
     }
 
     /// The same in a container of its own.
     pub fn scheduler_contained(&self, name: &str) -> Result<Program> {
-        self.cluster.scheduler_contained(name, &LIMITS)
+        self.cluster.scheduler_contained(name, &limits(&self.parallelism.to_string()))
     }
 
     /// Asks for that many runs of each DAG.
@@ -199,17 +233,27 @@ impl Workload {
     }
 
     fn save(&self, promise: &Promise, note: &str) -> Result<()> {
+        let Promise { dag, text, max_active_tasks, max_active_runs, .. } = promise;
+        self.save_dag(note, dag, *max_active_tasks, *max_active_runs, text)
+    }
+
+    fn save_dag(
+        &self,
+        note: &str,
+        dag: &str,
+        max_active_tasks: usize,
+        max_active_runs: usize,
+        text: &str,
+    ) -> Result<()> {
         let path = |name: &str| self.cluster.path(name).display().to_string();
         let text = format!(
-            "# {note}\ndag: {}\nmax_active_tasks: {}\nmax_active_runs: {}\nenv: {{LIBRARY: '{}', MARKS: '{}'}}{}",
-            promise.dag,
-            promise.max_active_tasks,
-            promise.max_active_runs,
+            "# {note}\ndag: {dag}\nmax_active_tasks: {max_active_tasks}\nmax_active_runs: {max_active_runs}\n\
+             env: {{LIBRARY: '{}', MARKS: '{}'}}{}",
             path("library.sh"),
             path("marks"),
-            promise.text.replace("@in", &path("in")),
+            text.replace("@in", &path("in")),
         );
-        self.cluster.save_dag(&format!("{}.yaml", promise.dag), &text)
+        self.cluster.save_dag(&format!("{dag}.yaml"), &text)
     }
 
     /// Lets a file land that makes a run.
@@ -231,6 +275,10 @@ impl Workload {
         writeln!(marks, "killed {}", now_us()).context("writing down that everything was killed")
     }
 
+    fn pools(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        POOLS.into_iter().chain((0 < self.crowd).then_some((CROWD, self.crowd)))
+    }
+
     pub fn marks(&self) -> PathBuf {
         self.cluster.path("marks")
     }
@@ -238,15 +286,24 @@ impl Workload {
     pub fn rules(&self, losses: Losses) -> Rules {
         let name = |text: &str| text.to_owned();
         Rules {
-            parallelism: PARALLELISM,
-            pools: POOLS.iter().map(|(pool, slots)| (name(pool), *slots)).collect(),
+            parallelism: self.parallelism,
+            pools: self.pools().map(|(pool, slots)| (name(pool), slots)).collect(),
             slots: PROMISES
                 .iter()
                 .flat_map(|promise| promise.slots.iter().map(|slots| (promise.dag, *slots)))
                 .map(|(dag, (task, pool, slots))| ((name(dag), name(task)), (name(pool), slots)))
+                .chain((0..self.crowd).map(|no| ((name(CROWD), one_of_crowd(no)), (name(CROWD), 1))))
                 .collect(),
-            max_active_tasks: PROMISES.iter().map(|promise| (name(promise.dag), promise.max_active_tasks)).collect(),
-            max_active_runs: PROMISES.iter().map(|promise| (name(promise.dag), promise.max_active_runs)).collect(),
+            max_active_tasks: PROMISES
+                .iter()
+                .map(|promise| (name(promise.dag), promise.max_active_tasks))
+                .chain([(name(CROWD), self.crowd)])
+                .collect(),
+            max_active_runs: PROMISES
+                .iter()
+                .map(|promise| (name(promise.dag), promise.max_active_runs))
+                .chain([(name(CROWD), 1)])
+                .collect(),
             losses,
             outputs: Outputs::AttemptId,
         }

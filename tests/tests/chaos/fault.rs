@@ -32,10 +32,11 @@ pub enum Fault {
     NetworkRefused,
     NetworkSlow,
     BlackHole,
+    ClocksSet,
     At(Moment),
 }
 
-const ALL: [Fault; 19] = [
+const ALL: [Fault; 20] = [
     Fault::LeaderKilled,
     Fault::At(Moment::CommitAnswerSwallowed),
     Fault::HostKilled,
@@ -53,6 +54,7 @@ const ALL: [Fault; 19] = [
     Fault::At(Moment::CutInTurn),
     Fault::StandbyKilled,
     Fault::NetworkSlow,
+    Fault::ClocksSet,
     Fault::BlackHole,
     Fault::NetworkRefused,
 ];
@@ -161,6 +163,18 @@ impl Fault {
                 thread::sleep(a_moment);
                 site.schedulers[leader].proxy.heal();
                 deposed
+            }
+            Self::ClocksSet => {
+                site.part_clocks(dice)?;
+                thread::sleep(a_moment);
+                // Half of the time, the next leader's clock is not the last one's.
+                if dice.below(2) == 0 {
+                    let leader = site.leader()?;
+                    site.kill(leader)?;
+                    site.leader()?;
+                    thread::sleep(a_moment);
+                }
+                site.join_clocks()
             }
             Self::At(moment) => at(moment, site),
         }

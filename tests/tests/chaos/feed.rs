@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use gridflow_tests::{
     evidence::Asked,
     http,
-    workload::{DAGS, Workload},
+    workload::{CROWD, DAGS, Workload},
 };
 
 use crate::node::Door;
@@ -25,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(120);
 /// Of this many runs the end of one is asked for, somewhere in its midst.
 const CANCEL_EVERY: usize = 9;
 const EDIT_EVERY: usize = 11;
+const CROWD_EVERY: usize = 40;
 
 /// What was asked for, and how many files landed.
 pub type Fed = (Asked, usize);
@@ -61,6 +62,9 @@ fn feed(workload: &Workload, door: &Door, is_over: &AtomicBool) -> Result<Fed> {
             cancel_one(workload, &mut asked, no);
         }
         let unfinished = workload.cluster.sql("SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')");
+        if no % CROWD_EVERY == 0 {
+            gather(workload, &mut asked, no);
+        }
         // Nobody can ask while the database is away.
         let Ok(Ok(unfinished)) = unfinished.map(|count| count.parse::<usize>()) else { continue };
         if UNFINISHED_MAX < unfinished {
@@ -87,6 +91,16 @@ fn feed(workload: &Workload, door: &Door, is_over: &AtomicBool) -> Result<Fed> {
         }
     }
     Ok((asked, landed))
+}
+
+/// Asks for a crowd, unless one is on its way.
+fn gather(workload: &Workload, asked: &mut Asked, no: usize) {
+    const OPEN: &str = "SELECT count(*) FROM dag_run WHERE dag_id = 'crowd' AND state IN ('queued', 'running')";
+    let run_id = format!("crowd-{no}");
+    let is_alone = workload.cluster.sql(OPEN).is_ok_and(|open| open == "0");
+    if is_alone && workload.cluster.queue_run(CROWD, &run_id).is_ok() {
+        asked.runs.push((CROWD.to_owned(), run_id));
+    }
 }
 
 /// Asks the API. True if it has confirmed.

@@ -16,6 +16,9 @@ use gridflow_tests::{Cluster, check::Losses, workload::Workload};
 use crate::{dice::Dice, feed::Feed, node::Site};
 
 const FAULTS_DEFAULT: usize = 12;
+/// Commands that run at once, beside some dozens of other DAGs'.
+const CROWD: usize = 50;
+const CROWD_IN_LONG_FORM: usize = 300;
 /// After the last fault.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -33,7 +36,8 @@ fn nothing_is_lost_or_doubled_whatever_strikes() -> Result<()> {
 
 fn history(seed: u64, count: usize) -> Result<()> {
     let cluster = Cluster::on_own_server(Settings::new(Durability::Full), &[])?;
-    let workload = Workload::begin(cluster)?;
+    let crowd = if count <= FAULTS_DEFAULT { CROWD } else { CROWD_IN_LONG_FORM };
+    let workload = Workload::crowded(cluster, crowd)?;
     let mut site = Site::begin(&workload)?;
     let mut dice = Dice(seed);
     let mut done: BTreeMap<String, usize> = BTreeMap::new();

@@ -6,7 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use gridflow_tests::{Program, Proxy, Web, wait_for, workload::Workload};
+use gridflow_tests::{Clock, Program, Proxy, Web, wait_for, workload::Workload};
+
+use crate::dice::Dice;
+
+/// How far a clock is set forth or back.
+const CLOCK_OFF_MAX_S: i64 = 600;
 
 const SCHEDULERS: [&str; 2] = ["north", "south"];
 
@@ -15,6 +20,8 @@ pub struct Site<'a> {
     pub schedulers: Vec<Scheduler>,
     web: Option<Web>,
     webs_started: usize,
+    /// What all clocks show when none was set lately, in seconds after the true time.
+    clocks_s: i64,
     pub door: Door,
 }
 
@@ -24,6 +31,7 @@ pub type Door = Arc<Mutex<Option<(String, String)>>>;
 pub struct Scheduler {
     pub name: &'static str,
     pub proxy: Proxy,
+    pub clock: Clock,
     pub program: Program,
 }
 
@@ -31,11 +39,12 @@ impl<'a> Site<'a> {
     pub fn begin(workload: &'a Workload) -> Result<Self> {
         let schedulers = SCHEDULERS.iter().map(|name| {
             let proxy = Proxy::start(workload.cluster.server.port())?;
-            let program = workload.scheduler(name, Some(&proxy))?;
-            Ok(Scheduler { name, proxy, program })
+            let clock = Clock::new(&workload.cluster.path(""), name)?;
+            let program = workload.scheduler_with_clock(name, &proxy, &clock)?;
+            Ok(Scheduler { name, proxy, clock, program })
         });
         let schedulers = schedulers.collect::<Result<_>>()?;
-        let mut site = Self { workload, schedulers, web: None, webs_started: 0, door: Door::default() };
+        let mut site = Self { workload, schedulers, web: None, webs_started: 0, clocks_s: 0, door: Door::default() };
         site.open_door()?;
         Ok(site)
     }
@@ -85,9 +94,21 @@ impl<'a> Site<'a> {
     }
 
     pub fn start(&mut self, no: usize) -> Result<()> {
-        let Scheduler { name, proxy, program } = &mut self.schedulers[no];
-        *program = self.workload.scheduler(name, Some(proxy))?;
+        let Scheduler { name, proxy, clock, program } = &mut self.schedulers[no];
+        *program = self.workload.scheduler_with_clock(name, proxy, clock)?;
         Ok(())
+    }
+
+    /// Sets each clock anywhere, forth or back.
+    pub fn part_clocks(&mut self, dice: &mut Dice) -> Result<()> {
+        let off_s = |dice: &mut Dice| dice.below(2 * CLOCK_OFF_MAX_S.unsigned_abs()).cast_signed() - CLOCK_OFF_MAX_S;
+        self.schedulers.iter().try_for_each(|one| one.clock.set(self.clocks_s + off_s(dice)))
+    }
+
+    /// Lets them agree again, on a time that is later than any that was shown: whatever waits for a time of day is due.
+    pub fn join_clocks(&mut self) -> Result<()> {
+        self.clocks_s += 2 * CLOCK_OFF_MAX_S;
+        self.schedulers.iter().try_for_each(|one| one.clock.set(self.clocks_s))
     }
 
     /// Which one leads, waiting for one if need be.
