@@ -12,18 +12,15 @@ mod message;
 
 use std::{
     io,
-    net::{Shutdown, TcpListener, TcpStream},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    net::{Shutdown, TcpStream},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::wait_for;
+use crate::{entrance::Entrance, wait_for};
 
 /// The name that a session which leads, or stands by to, gives itself.
 pub(crate) const LEADER_SESSION: &str = "gridflow leader";
@@ -44,7 +41,7 @@ pub enum Moment {
 /// A proxy and all its connections. Everything ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    port: u16,
+    entrance: Entrance,
     shared: Arc<Shared>,
 }
 
@@ -53,7 +50,6 @@ struct Shared {
     upstream: u16,
     network: Mutex<Network>,
     changed: Condvar,
-    is_over: AtomicBool,
 }
 
 /// What the network is like now.
@@ -80,21 +76,19 @@ struct LinkEnds {
 impl Proxy {
     /// A proxy to a server on loopback.
     pub fn start(upstream: u16) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("listening")?;
-        let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared {
-            upstream,
-            network: Mutex::default(),
-            changed: Condvar::new(),
-            is_over: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { upstream, network: Mutex::default(), changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
-        thread::Builder::new().name("proxy".into()).spawn(move || accept_all(&listener, &theirs))?;
-        Ok(Self { port, shared })
+        let entrance = Entrance::open("proxy", move |client| {
+            // A server that is down refuses; so do we.
+            if !theirs.network().refuses {
+                let _ = begin(client, &theirs);
+            }
+        })?;
+        Ok(Self { entrance, shared })
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.entrance.port()
     }
 
     /// Ends all present connections.
@@ -158,11 +152,9 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
+        self.entrance.close();
         self.heal();
         self.cut();
-        // Its listener waits for a connection before it looks whether all is over.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
@@ -211,20 +203,6 @@ impl LinkEnds {
         // Either may be gone already.
         let _ = self.client.shutdown(Shutdown::Both);
         let _ = self.server.shutdown(Shutdown::Both);
-    }
-}
-
-fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
-    for client in listener.incoming() {
-        if shared.is_over.load(Ordering::SeqCst) {
-            return;
-        }
-        let Ok(client) = client else { continue };
-        if shared.network().refuses {
-            continue;
-        }
-        // A server that is down refuses; so do we.
-        let _ = begin(client, shared);
     }
 }
 

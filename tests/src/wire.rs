@@ -2,21 +2,23 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+
+use crate::entrance::Entrance;
 
 /// A port of loopback that leads to a server. Everything ends when it is dropped.
 #[derive(Debug)]
 pub struct Wire {
-    port: u16,
+    entrance: Entrance,
     shared: Arc<Shared>,
 }
 
@@ -25,7 +27,6 @@ struct Shared {
     upstream: SocketAddr,
     state: Mutex<State>,
     changed: Condvar,
-    is_over: AtomicBool,
     /// Connections that were ever asked for.
     asked: AtomicUsize,
 }
@@ -39,22 +40,15 @@ struct State {
 
 impl Wire {
     pub fn start(upstream: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("listening")?;
-        let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared {
-            upstream,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            is_over: AtomicBool::new(false),
-            asked: AtomicUsize::new(0),
-        });
+        let shared =
+            Arc::new(Shared { upstream, state: Mutex::default(), changed: Condvar::new(), asked: AtomicUsize::new(0) });
         let theirs = Arc::clone(&shared);
-        thread::Builder::new().name("wire".into()).spawn(move || accept_all(&listener, &theirs))?;
-        Ok(Self { port, shared })
+        let entrance = Entrance::open("wire", move |client| begin(client, &theirs))?;
+        Ok(Self { entrance, shared })
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.entrance.port()
     }
 
     /// How many connections were ever asked for.
@@ -90,11 +84,9 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
+        self.entrance.close();
         self.heal();
         self.cut();
-        // Wakes who waits for connections.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
@@ -110,17 +102,11 @@ impl Shared {
     }
 }
 
-fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
-    for client in listener.incoming() {
-        if shared.is_over.load(Ordering::SeqCst) {
-            return;
-        }
-        let Ok(client) = client else { continue };
-        shared.asked.fetch_add(1, Ordering::SeqCst);
-        let shared = Arc::clone(shared);
-        // What can't be forwarded is a connection that fails, as the client will see.
-        let _ = thread::Builder::new().name("wire".into()).spawn(move || forward(client, &shared));
-    }
+fn begin(client: TcpStream, shared: &Arc<Shared>) {
+    shared.asked.fetch_add(1, Ordering::SeqCst);
+    let shared = Arc::clone(shared);
+    // What can't be forwarded is a connection that fails, as the client will see.
+    let _ = thread::Builder::new().name("wire".into()).spawn(move || forward(client, &shared));
 }
 
 fn forward(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{JsonPatch, ManifestFile, ManifestKind, Resources, SourceUse, check};
 use crate::{
-    read::{Cx, Definitions, Fields, OneOrMany, Read, Shape, Spanned, Spec, named, read_map, spec},
+    read::{Cx, Definitions, Fields, OneOrMany, Read, Shape, Spec, named, read_map, spec},
     source::Span,
     template::{Template, Tree},
     yaml::Node,
@@ -174,6 +174,7 @@ one_of! {
     DnsPolicy "DNS policy" ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
 }
 
+/// Values that go through as Kubernetes writes them, once a check has told the known mistakes in them.
 macro_rules! objects {
     ($($(#[doc = $doc:literal])* $type:ident $phrase:literal $json:literal $check:expr;)*) => {$(
         $(#[doc = $doc])*
@@ -194,6 +195,8 @@ macro_rules! objects {
         }
     )*};
 }
+
+pub(crate) use objects;
 
 objects! {
     /// Anything that is a map.
@@ -216,11 +219,10 @@ pub struct PodFile(pub ManifestFile);
 
 impl Read for PodFile {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        let path = Spanned::<String>::read(node, cx)?;
-        Some(Self(ManifestFile::read(&path, ManifestKind::Pod, cx)))
+        ManifestFile::read(node, ManifestKind::Pod, cx).map(Self)
     }
 
     fn shape(_: &mut Definitions) -> Shape {
-        Shape::new("file", json!({ "type": "string" }))
+        ManifestFile::shape()
     }
 }

@@ -4,12 +4,12 @@
 //! break its structure, and its mistakes have places. One whose templates make the structure
 //! (`{% for … %}`, an unquoted `{{ … }}`) is rendered as text first, as Airflow does it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{TASK_CONTAINER, check, text};
 use crate::{
     code::Code,
-    read::{Cx, Read, Spanned},
+    read::{Cx, Read, Shape, Spanned},
     source::{Source, Span},
     spark,
     template::{RenderError, Renderer, Template, Tree, Usage},
@@ -37,11 +37,17 @@ enum Content {
 }
 
 impl ManifestFile {
-    /// Reads a file beside the DAG. What is wrong in it is reported there, and the file counts as
-    /// given, so that nothing is said to be missing.
-    pub fn read(path: &Spanned<String>, kind: ManifestKind, cx: &mut Cx<'_>) -> Self {
-        let content = read(path, kind, cx).unwrap_or(Content::Values(Tree::Plain(Value::Null)));
-        Self { path: path.value.clone(), content }
+    /// Reads a file beside the DAG, whose path the node is. What is wrong in it is reported there, and the
+    /// file counts as given, so that nothing is said to be missing.
+    pub fn read(node: &Node, kind: ManifestKind, cx: &mut Cx<'_>) -> Option<Self> {
+        let path = Spanned::<String>::read(node, cx)?;
+        let content = read(&path, kind, cx).unwrap_or(Content::Values(Tree::Plain(Value::Null)));
+        Some(Self { path: path.value, content })
+    }
+
+    /// What a key takes that names one.
+    pub fn shape() -> Shape {
+        Shape::new("file", json!({ "type": "string" }))
     }
 
     /// The manifest of one attempt.

@@ -15,6 +15,7 @@ mod source;
 mod text;
 
 pub use hint::hint;
+pub(crate) use keys::objects;
 pub use keys::{
     Annotations, EnvFrom, InitContainers, Kubernetes, KubernetesKeys, Labels, Level, Object, PodRun, PullPolicy, Texts,
     Tolerations, VolumeMounts, Volumes,

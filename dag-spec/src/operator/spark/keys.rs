@@ -8,7 +8,7 @@ use crate::{
     dag::Env,
     kubernetes::{
         Annotations, EnvFrom, InitContainers, JsonPatch, Labels, ManifestFile, ManifestKind, Object, PullPolicy,
-        SourceUse, Texts, Tolerations, VolumeMounts, Volumes,
+        SourceUse, Texts, Tolerations, VolumeMounts, Volumes, objects,
     },
     operator::pod::Words,
     read::{Cx, Definitions, OneOrMany, Read, Shape, Spanned, named, spec},
@@ -178,13 +178,14 @@ pub struct Conf(pub IndexMap<String, Template>);
 #[derive(Debug, Clone)]
 pub struct DynamicAllocation(pub DynamicAllocationKeys);
 
-/// The `spec` of an application, or a part of one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SparkSpec(pub Tree);
-
 /// An application in a file.
 #[derive(Debug, Clone)]
 pub struct SparkFile(pub ManifestFile);
+
+objects! {
+    /// The `spec` of an application, or a part of one.
+    SparkSpec "an application's `spec`" "object" check::spec;
+}
 
 const LANGUAGES: &[(&str, Language)] = &[
     ("Python", Language("Python")),
@@ -233,24 +234,12 @@ impl Read for DynamicAllocation {
     }
 }
 
-impl Read for SparkSpec {
-    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        check::spec(node, cx);
-        Tree::read(node, cx).map(Self)
-    }
-
-    fn shape(_: &mut Definitions) -> Shape {
-        Shape::new("an application's `spec`", json!({ "type": ["object", "string"] }))
-    }
-}
-
 impl Read for SparkFile {
     fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        let path = Spanned::<String>::read(node, cx)?;
-        Some(Self(ManifestFile::read(&path, ManifestKind::SparkApplication, cx)))
+        ManifestFile::read(node, ManifestKind::SparkApplication, cx).map(Self)
     }
 
     fn shape(_: &mut Definitions) -> Shape {
-        Shape::new("file", json!({ "type": "string" }))
+        ManifestFile::shape()
     }
 }

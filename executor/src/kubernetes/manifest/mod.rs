@@ -9,6 +9,8 @@ mod error;
 mod expansion;
 mod layers;
 mod repair;
+#[cfg(test)]
+mod sample;
 pub mod shape;
 mod spark;
 pub mod strategic;

@@ -1,9 +1,8 @@
 //! Settings in, manifest out.
 
 use insta::assert_snapshot;
-use uuid::Uuid;
 
-use super::*;
+use super::{sample::identity, *};
 
 struct Fixture {
     process: &'static str,
@@ -38,17 +37,7 @@ impl Fixture {
             other => panic!("{other}"),
         };
         pod(&PodRequest {
-            identity: Identity {
-                attempt: gridflow_core::AttemptId(Uuid::from_u128(7)),
-                dag_id: &"d".parse().unwrap(),
-                task_id: &"t".parse().unwrap(),
-                run_id: &"r".parse().unwrap(),
-                map_index: gridflow_core::MapIndex(-1),
-                try_number: gridflow_core::TryNumber(1),
-                logical_date: None,
-                owner: "me",
-                traceparent: None,
-            },
+            identity: identity(),
             cluster: ClusterDefaults {
                 image: Some("gridflow:1"),
                 task_image: Some("python:3.12"),

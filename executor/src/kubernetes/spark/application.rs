@@ -188,46 +188,28 @@ fn text(value: &Value) -> Option<&str> {
 mod tests {
     use serde_json::json;
 
-    use super::*;
-
-    const WORDS: [&str; 14] = [
-        "",
-        "SUBMITTED",
-        "RUNNING",
-        "COMPLETED",
-        "FAILED",
-        "SUBMISSION_FAILED",
-        "PENDING_RERUN",
-        "INVALIDATING",
-        "SUCCEEDING",
-        "FAILING",
-        "SUSPENDING",
-        "SUSPENDED",
-        "RESUMING",
-        "UNKNOWN",
-    ];
+    use super::{
+        super::sample::{STATE_OF_TOMORROW, STATES, application},
+        *,
+    };
 
     #[test]
     fn every_state_of_the_operator_has_a_name_here() {
-        for word in WORDS {
+        for word in STATES {
             let state = ApplicationState::parse(word);
             assert!(!matches!(state, ApplicationState::Other(_)), "{word}");
             assert_eq!(state.as_str(), if word.is_empty() { "NEW" } else { word });
         }
-        assert_eq!(ApplicationState::parse("HIBERNATING").as_str(), "HIBERNATING");
+        assert_eq!(ApplicationState::parse(STATE_OF_TOMORROW).as_str(), STATE_OF_TOMORROW);
     }
 
     #[test]
     fn a_whole_status_is_read() {
-        let object = json!({
-            "metadata": {"name": "gf-1", "uid": "u-1"},
-            "status": {
-                "applicationState": {"state": "FAILED", "errorMessage": "driver container failed with ExitCode: 1, Reason: Error"},
-                "driverInfo": {"podName": "gf-1-driver", "webUIAddress": "198.19.254.7:4040", "webUIServiceName": "gf-1-ui-svc"},
-                "executorState": {"gf-1-exec-1": "COMPLETED", "gf-1-exec-2": "FAILED", "gf-1-exec-3": "ODD"},
-            },
-        });
-        let application = Application::read(&object).unwrap();
+        let application = application(&json!({
+            "applicationState": {"state": "FAILED", "errorMessage": "driver container failed with ExitCode: 1, Reason: Error"},
+            "driverInfo": {"podName": "gf-1-driver", "webUIAddress": "198.19.254.7:4040", "webUIServiceName": "gf-1-ui-svc"},
+            "executorState": {"gf-1-exec-1": "COMPLETED", "gf-1-exec-2": "FAILED", "gf-1-exec-3": "ODD"},
+        }));
         assert_eq!(application.state, ApplicationState::Failed);
         assert_eq!(application.message.as_deref(), Some("driver container failed with ExitCode: 1, Reason: Error"));
         assert_eq!(application.driver.as_deref(), Some("gf-1-driver"));

@@ -12,6 +12,8 @@
 
 mod application;
 mod cause;
+#[cfg(test)]
+mod sample;
 mod story;
 mod verdict;
 

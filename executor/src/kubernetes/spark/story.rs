@@ -62,15 +62,11 @@ mod tests {
     use insta::assert_snapshot;
     use serde_json::{Value, json};
 
-    use super::*;
-
-    fn seen(status: Value) -> Application {
-        Application::read(&json!({"metadata": {"name": "gf-1", "uid": "u-1"}, "status": status})).unwrap()
-    }
+    use super::{super::sample::application, *};
 
     /// The whole story of a series of sights.
     fn told(statuses: &[Value]) -> String {
-        let sights: Vec<_> = statuses.iter().cloned().map(seen).collect();
+        let sights: Vec<_> = statuses.iter().map(application).collect();
         let mut before = None;
         let mut text = String::new();
         for now in &sights {

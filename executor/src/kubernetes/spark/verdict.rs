@@ -94,50 +94,28 @@ fn without_driver(application: &Application) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, fmt::Write as _};
+    use std::fmt::Write as _;
 
     use insta::assert_snapshot;
+    use serde_json::json;
 
-    use super::*;
+    use super::{
+        super::sample::{self, STATE_OF_TOMORROW, STATES},
+        *,
+    };
 
-    const STATES: [&str; 15] = [
-        "",
-        "SUBMITTED",
-        "RUNNING",
-        "COMPLETED",
-        "FAILED",
-        "SUBMISSION_FAILED",
-        "PENDING_RERUN",
-        "INVALIDATING",
-        "SUCCEEDING",
-        "FAILING",
-        "SUSPENDING",
-        "SUSPENDED",
-        "RESUMING",
-        "UNKNOWN",
-        "HIBERNATING",
-    ];
+    fn all_states() -> impl Iterator<Item = &'static str> {
+        STATES.into_iter().chain([STATE_OF_TOMORROW])
+    }
 
     fn application(state: &str, message: Option<&str>) -> Application {
-        Application {
-            name: "gf-1".to_owned(),
-            uid: "u-1".into(),
-            attempt: None,
-            turn: None,
-            ended_at: None,
-            state: State::parse(state),
-            message: message.map(str::to_owned),
-            driver: None,
-            ui: None,
-            executors: BTreeMap::new(),
-            is_being_deleted: false,
-        }
+        sample::application(&json!({"applicationState": {"state": state, "errorMessage": message}}))
     }
 
     #[test]
     fn before_a_claim_every_state_has_its_meaning() {
         let mut table = String::new();
-        for state in STATES {
+        for state in all_states() {
             let application =
                 application(state, Some("failed to run spark-submit: Error: Missing application resource."));
             writeln!(table, "{}", application.state.as_str()).unwrap();
@@ -195,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_claimed_driver_is_followed_whatever_the_object_says() {
-        for state in STATES {
+        for state in all_states() {
             assert_eq!(verdict(Some(&application(state, None)), Driver::Claimed), Verdict::FollowDriver, "{state}");
         }
         assert_eq!(verdict(None, Driver::Claimed), Verdict::FollowDriver);

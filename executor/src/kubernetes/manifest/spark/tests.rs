@@ -2,30 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gridflow_core::{AttemptId, DagId, MapIndex, RunId, TaskId, TryNumber};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::{SparkRequest, spark};
-use crate::{identity::Identity, kubernetes::manifest::ClusterDefaults};
+use super::{
+    super::{ClusterDefaults, sample::identity},
+    SparkRequest, spark,
+};
 
 /// What `then` makes of a request that says nothing but its layers.
 fn with<T>(layers: &[Value], then: impl FnOnce(SparkRequest<'_>) -> T) -> T {
-    let (dag, task, run) = (DagId::parse("nightly"), TaskId::parse("load"), RunId::parse("r1"));
-    let (dag, task, run) = (dag.unwrap(), task.unwrap(), run.unwrap());
     then(SparkRequest {
-        identity: Identity {
-            attempt: AttemptId(Uuid::from_u128(7)),
-            dag_id: &dag,
-            task_id: &task,
-            run_id: &run,
-            map_index: MapIndex(-1),
-            try_number: TryNumber(1),
-            logical_date: None,
-            owner: "data",
-            traceparent: None,
-        },
+        identity: identity(),
         cluster: ClusterDefaults { image: Some("gridflow:1"), ..ClusterDefaults::default() },
         spark: None,
         namespace: "data",
