@@ -48,7 +48,7 @@ pub struct Open {
     pub run: RunKey,
     pub executor: ExecutorKind,
     pub state: AttemptState,
-    /// The uid of the pod that was confirmed for it.
+    /// The pod that was confirmed for it, as it was reported: `CLUSTER/NAMESPACE/UID`.
     pub claim: Option<Arc<str>>,
     /// Where that pod was seen running: `NODE/BOOT-ID`.
     pub place: Option<Arc<str>>,

@@ -1,6 +1,7 @@
 //! Attempts as Kubernetes pods and SparkApplications.
 
 mod attempt;
+mod claim;
 mod classify;
 mod client;
 mod config;

@@ -14,7 +14,8 @@ pub enum Report {
         /// there.
         turn_max: Turn,
     },
-    /// The attempt's pod exists, gated: it runs once this uid is committed and confirmed.
+    /// The attempt's pod exists, gated: it runs once this name of it, `CLUSTER/NAMESPACE/UID`, is committed and
+    /// confirmed.
     Claimed { run: RunKey, attempt: AttemptId, claim: Arc<str> },
     Started {
         run: RunKey,

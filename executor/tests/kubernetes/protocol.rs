@@ -14,7 +14,8 @@ async fn a_pod_runs_once_its_claim_is_confirmed_and_leaves_when_its_end_is_commi
     term.handle.launch(vec![launch.clone()]).await?;
     let claim = term.claimed(launch.attempt).await?;
     let pod = fixture.pod(launch.attempt)?;
-    assert_eq!(pod["metadata"]["uid"], *claim);
+    let uid = pod["metadata"]["uid"].as_str().expect("it has one");
+    assert_eq!(*claim, format!("default/{}/{uid}", fixture.namespace.name()));
     assert_eq!(pod["spec"]["schedulingGates"][0]["name"], "gridflow.io/confirm");
     assert!(pod["metadata"]["finalizers"].is_null());
 

@@ -44,7 +44,18 @@ impl Fixture {
     }
 
     pub async fn term(&self, open: Vec<Open>) -> Result<Term> {
-        let (handle, reports) = KubernetesExecutor::start(self.config.clone(), open).await?;
+        Self::term_with(self.config.clone(), open).await
+    }
+
+    /// With another namespace in the place of its own.
+    pub async fn term_in(&self, namespace: &Namespace, open: Vec<Open>) -> Result<Term> {
+        let mut config = self.config.clone();
+        config.clusters[0].namespaces = vec![namespace.name().into()];
+        Self::term_with(config, open).await
+    }
+
+    async fn term_with(config: Config, open: Vec<Open>) -> Result<Term> {
+        let (handle, reports) = KubernetesExecutor::start(config, open).await?;
         Ok(Term { handle, reports, heard: Vec::new(), confirmed: Vec::new() })
     }
 
@@ -212,6 +223,11 @@ impl Term {
             _ => None,
         })
         .await
+    }
+
+    /// Whether an end of it was heard so far.
+    pub fn has_heard_end_of(&self, id: AttemptId) -> bool {
+        self.heard.iter().any(|report| matches!(report, Report::Finished { attempt, .. } if *attempt == id))
     }
 
     pub async fn finished(&mut self, id: AttemptId) -> Result<Finished> {

@@ -1,5 +1,7 @@
 //! One leader goes, the next one goes on: at every step.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use gridflow_core::{AttemptOutcome, AttemptState};
 
@@ -96,5 +98,39 @@ async fn a_cancel_goes_on_under_the_next_leader() -> Result<()> {
     let mut term = fixture.term(vec![canceling]).await?;
     term.cancel(&launch).await?;
     assert_eq!(term.finished(launch.attempt).await?.outcome, AttemptOutcome::Canceled);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_a_namespace_that_was_taken_out_goes_on_and_is_collected_when_it_is_back() -> Result<()> {
+    let (Some(fixture), Some(other)) = (Fixture::new()?, Fixture::new()?) else { return Ok(()) };
+    let mut old = fixture.term(Vec::new()).await?;
+    let (runs, waits) = (fixture.launch("echo one; sleep 4; echo two"), fixture.launch("echo three"));
+    let claim = old.begin(&runs).await?;
+    let place = old.started(runs.attempt).await?;
+    old.handle.launch(vec![waits.clone()]).await?;
+    let waiting = old.claimed(waits.attempt).await?;
+    drop(old);
+
+    let open = [
+        open(&runs, AttemptState::Running, Some(&claim), Some(&place)),
+        open(&waits, AttemptState::Queued, Some(&waiting), None),
+    ];
+    let mut elsewhere = fixture.term_in(&other.namespace, open.to_vec()).await?;
+    elsewhere.handle.confirm(vec![(waits.run, waits.attempt, Arc::clone(&waiting))]).await?;
+    elsewhere.synced().await?;
+    // Who is where it looks is served, and the others are as they were.
+    let served = other.launch("true");
+    elsewhere.begin(&served).await?;
+    assert_eq!(elsewhere.finished(served.attempt).await?.outcome, AttemptOutcome::Exited { code: 0 });
+    assert!(!elsewhere.has_heard_end_of(runs.attempt) && !elsewhere.has_heard_end_of(waits.attempt));
+    drop(elsewhere);
+
+    let mut term = fixture.term(open.to_vec()).await?;
+    term.handle.confirm(vec![(waits.run, waits.attempt, waiting)]).await?;
+    for launch in [&runs, &waits] {
+        assert_eq!(term.finished(launch.attempt).await?.outcome, AttemptOutcome::Exited { code: 0 });
+    }
+    assert_eq!(fixture.log(runs.attempt), "one\ntwo\n");
     Ok(())
 }

@@ -237,8 +237,9 @@ impl Scene {
         self.known[&job.ids.attempt].end.as_ref()?.1.clone()
     }
 
+    /// The uid of the driver that was claimed.
     pub fn claim(&self, job: &Launched) -> Option<&str> {
-        self.known[&job.ids.attempt].claim.as_deref()
+        self.known[&job.ids.attempt].claim.as_deref()?.rsplit('/').next()
     }
 
     async fn until<T>(&mut self, job: &Launched, what: &str, is: impl Fn(&Known) -> Option<T>) -> Result<T> {

@@ -44,7 +44,8 @@ pub(super) fn read(cluster: &Cluster) -> Result<Evidence> {
             state,
             outcome,
             exit_code,
-            claim,
+            // It is CLUSTER/NAMESPACE/UID.
+            claim: claim.rsplit('/').next().unwrap_or_default().to_owned(),
         })?,
         log: rows(cluster, LOG, |[turn, epoch, run, changes]| LogRow {
             turn: turn.parse().unwrap_or(-1),

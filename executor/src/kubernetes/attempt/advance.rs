@@ -14,7 +14,7 @@ use super::{
         trouble,
     },
     Attempt, Busy, Cause, Condition, Effect, Ending, Kind, Owner, PlaceKnown, Presence, Rules, Will, application,
-    apply, finish,
+    apply, away, finish,
 };
 
 /// How often a node is asked that an attempt's end depends on.
@@ -39,6 +39,9 @@ pub(super) fn advance(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effe
                 finish::finish(attempt, now, effects);
             }
         };
+    }
+    if attempt.away.is_some() {
+        return away::advance(attempt, now, effects);
     }
     if !look(attempt, now, effects) || !tell_start(attempt, effects) {
         return;
@@ -103,7 +106,7 @@ fn make(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effects: &mut Vec<
     }
     let Some(pod) = &attempt.pod else { return };
     attempt.told.claimed = true;
-    effects.push(Effect::Report(Report::Claimed { run: attempt.run, attempt: attempt.id, claim: pod.uid.clone() }));
+    effects.push(Effect::Claim { site, uid: pod.uid.clone() });
 }
 
 /// False while a look at the pod itself is under way.
@@ -120,7 +123,7 @@ fn look(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) -> boo
         (None, Kind::SparkApplication) => None,
     };
     let (Some(site), Some(name)) = (attempt.site.clone(), name) else {
-        // Nobody ever saw it, and all lists are complete.
+        // Nobody ever saw it, and every list that could show it is complete.
         attempt.presence = Presence::Missing;
         return true;
     };
@@ -203,7 +206,7 @@ fn end_helpers(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>)
     }));
 }
 
-fn ask_node(attempt: &mut Attempt, at: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {
+pub(super) fn ask_node(attempt: &mut Attempt, at: Timestamp, now: Timestamp, effects: &mut Vec<Effect>) {
     let at = attempt.look_again_at.unwrap_or(at);
     if now < at {
         return effects.push(Effect::WakeAt(at));
@@ -226,7 +229,7 @@ fn ask_node(attempt: &mut Attempt, at: Timestamp, now: Timestamp, effects: &mut 
     }
     let again = now + NODE_LOOK_EVERY;
     attempt.look_again_at = Some(again);
-    effects.push(Effect::LookAtNode { cluster: attempt.site.as_ref().map(|site| site.cluster), node });
+    effects.push(Effect::LookAtNode { cluster: attempt.cluster(), node });
     effects.push(Effect::WakeAt(again));
 }
 
@@ -346,6 +349,14 @@ pub(super) fn may_call(attempt: &Attempt, now: Timestamp, effects: &mut Vec<Effe
 }
 
 impl Attempt {
+    fn cluster(&self) -> Option<usize> {
+        match (&self.site, &self.away) {
+            (Some(site), _) => Some(site.cluster),
+            (None, Some(away)) => away.cluster,
+            (None, None) => None,
+        }
+    }
+
     pub(super) fn place(&self) -> Option<&Place> {
         match &self.place {
             PlaceKnown::Yes(place) => Some(place),

@@ -36,11 +36,11 @@ pub(super) fn apply(attempt: &mut Attempt, input: Input, now: Timestamp, effects
         Input::PodDeleted(pod) => take_deleted(attempt, pod),
         Input::Application(site, seen) => application::take(attempt, site, seen),
         Input::ApplicationGone(uid) => application::take_gone(attempt, uid.as_deref()),
-        Input::Unlisted => {
-            if attempt.presence == Presence::Open {
-                attempt.presence = Presence::Unlisted;
-            }
-        }
+        Input::Unlisted => match &mut attempt.away {
+            Some(away) => away.unlisted(),
+            None if attempt.presence == Presence::Open => attempt.presence = Presence::Unlisted,
+            None => {}
+        },
         Input::Answer(Answer::ApplicationDropped) => application::take_dropped(attempt, now, effects),
         Input::Answer(Answer::HelperEnded) => {}
         Input::Answer(answer) => {
@@ -123,6 +123,8 @@ fn take_pod(attempt: &mut Attempt, site: Site, pod: Pod, effects: &mut Vec<Effec
         Some(_) | None => {}
     }
     attempt.site = Some(site);
+    // Its cluster has another name now.
+    attempt.away = None;
     attempt.was_guarded |= pod.is_guarded;
     attempt.presence = Presence::Open;
     attempt.pod = Some(pod);

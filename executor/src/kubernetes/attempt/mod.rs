@@ -11,6 +11,7 @@
 mod advance;
 mod application;
 mod apply;
+mod away;
 mod finish;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 use gridflow_core::{AttemptId, AttemptOutcome, AttemptState, RunKey, Timestamp};
 
 use super::{
+    claim::{Claim, SiteName},
     config::Keep,
     gone::{NodeWord, Place},
     launch::{Launch, Object, Open},
@@ -31,12 +33,26 @@ use super::{
 };
 pub use application::Checked;
 use application::{Helper, Spark};
+use away::Away;
 
 /// Where an object lies: which cluster (by its place in the configuration) and namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Site {
     pub cluster: usize,
     pub namespace: Arc<str>,
+}
+
+/// Where a claim says that its pod is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// It does not say.
+    Unknown,
+    At(Site),
+    /// Where nobody looks: the clusters file does not name it, or even its cluster, any more.
+    OutOfReach {
+        site: SiteName,
+        cluster: Option<usize>,
+    },
 }
 
 /// What a cluster's configuration says about its attempts.
@@ -55,6 +71,8 @@ pub struct Attempt {
     /// Until the pod is confirmed.
     launch: Option<Arc<Launch>>,
     site: Option<Site>,
+    /// Nothing of its pod is seen, and that says nothing.
+    away: Option<Box<Away>>,
     /// The uid that is committed. Only this pod may run.
     claim: Option<Arc<str>>,
     will: Will,
@@ -301,6 +319,11 @@ pub enum Looked {
 #[derive(Debug)]
 pub enum Effect {
     Report(Report),
+    /// This pod may run, once that is committed.
+    Claim {
+        site: Site,
+        uid: Arc<str>,
+    },
     Create(Arc<Launch>, Site),
     MakeSecret {
         launch: Arc<Launch>,
@@ -402,17 +425,17 @@ impl Attempt {
     }
 
     /// Something of an attempt that nobody here knows.
-    pub fn unknown(id: AttemptId, run: RunKey) -> Self {
-        Self::empty(id, run, Kind::Pod)
+    pub fn unknown(id: AttemptId, run: RunKey, home: Home) -> Self {
+        Self::empty(id, run, Kind::Pod).with_home(home)
     }
 
-    pub fn open(open: &Open) -> Self {
+    pub fn open(open: &Open, home: Home) -> Self {
         let mut attempt = Self::empty(
             open.attempt,
             open.run,
             if open.executor.as_str() == "spark" { Kind::SparkApplication } else { Kind::Pod },
         );
-        attempt.claim = open.claim.clone();
+        attempt.claim = open.claim.as_deref().map(|claim| Claim::parse(claim).uid);
         attempt.told.claimed = open.claim.is_some();
         match open.state {
             AttemptState::Queued | AttemptState::Closed => {}
@@ -425,7 +448,16 @@ impl Attempt {
             attempt.told.started = true;
             attempt.place = PlaceKnown::Yes(Place::parse(place));
         }
-        attempt
+        attempt.with_home(home)
+    }
+
+    fn with_home(mut self, home: Home) -> Self {
+        match home {
+            Home::Unknown => {}
+            Home::At(site) => self.site = Some(site),
+            Home::OutOfReach { site, cluster } => self.away = Some(Box::new(Away::new(site, cluster))),
+        }
+        self
     }
 
     fn empty(id: AttemptId, run: RunKey, kind: Kind) -> Self {
@@ -435,6 +467,7 @@ impl Attempt {
             kind,
             launch: None,
             site: None,
+            away: None,
             claim: None,
             will: Will::Run,
             pod: None,
@@ -466,7 +499,7 @@ impl Attempt {
         self.pod.as_ref()
     }
 
-    /// Its claim is committed, and no pod was seen: if all lists are complete, there is none.
+    /// Its claim is committed, and no pod was seen: if the lists that could show it are complete, there is none.
     pub fn is_unseen(&self) -> bool {
         self.claim.is_some() && self.pod.is_none()
     }

@@ -1,5 +1,6 @@
 //! Attempts, input by input.
 
+mod away;
 mod spark;
 
 use gridflow_core::Turn;
@@ -42,6 +43,18 @@ fn launch() -> Launch {
     }
 }
 
+fn open(state: AttemptState, claim: Option<&str>, place: Option<&str>) -> Open {
+    Open {
+        attempt: id(),
+        run: run(),
+        executor: gridflow_core::ExecutorKind::Kubernetes,
+        state,
+        claim: claim.map(Arc::from),
+        place: place.map(Arc::from),
+        queued_turn: Turn(42),
+    }
+}
+
 fn site() -> Site {
     Site { cluster: 0, namespace: "ns".into() }
 }
@@ -61,15 +74,7 @@ impl Scene {
 
     /// As a new leader finds it.
     fn taken_over(state: AttemptState, claim: Option<&str>, place: Option<&str>) -> Self {
-        Self::of(Attempt::open(&Open {
-            attempt: id(),
-            run: run(),
-            executor: gridflow_core::ExecutorKind::Kubernetes,
-            state,
-            claim: claim.map(Arc::from),
-            place: place.map(Arc::from),
-            queued_turn: Turn(42),
-        }))
+        Self::of(Attempt::open(&open(state, claim, place), Home::Unknown))
     }
 
     fn at(&mut self, text: &str) -> &mut Self {
@@ -129,7 +134,7 @@ fn there(boot: &str) -> NodeWord {
 
 fn words(effect: &Effect) -> String {
     match effect {
-        Effect::Report(Report::Claimed { claim, .. }) => format!("claimed {claim}"),
+        Effect::Claim { uid, .. } => format!("claimed {uid}"),
         Effect::Report(Report::Started { at, place, .. }) => {
             format!("started {} on {}", at.format("%T"), place.as_deref().unwrap_or("?"))
         }
@@ -137,7 +142,9 @@ fn words(effect: &Effect) -> String {
             let output = output.as_ref().map(|output| format!(" with {}", output.value)).unwrap_or_default();
             format!("finished {} {outcome:?}{output}", at.format("%T"))
         }
-        Effect::Report(Report::Synced { .. }) => "synced".into(),
+        Effect::Report(report @ (Report::Synced { .. } | Report::Claimed { .. })) => {
+            panic!("that is the fleet's to say: {report:?}")
+        }
         Effect::Create(..) => "create".into(),
         Effect::MakeSecret { owner, .. } => format!("make secret of {:?} {}", owner.kind, owner.uid),
         Effect::Confirm { uid, .. } => format!("confirm {uid}"),

@@ -156,7 +156,7 @@ impl Actor {
     }
 
     fn watch_all(&mut self, open: &[Open]) {
-        // Nobody remembers where its application is.
+        // One without a claim may be anywhere, and so may those that are kept for a while after their end.
         let is_spark_open = open.iter().any(|open| open.executor == ExecutorKind::Spark);
         for site in self.fleet.sites().cloned().collect::<Vec<_>>() {
             let watch = self.watch(site.clone());

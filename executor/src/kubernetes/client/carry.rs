@@ -25,6 +25,7 @@ pub(super) fn cluster_of(effect: &Effect) -> Option<usize> {
         | Effect::Look { site, .. }
         | Effect::FetchEvents { site, .. } => Some(site.cluster),
         Effect::Report(_)
+        | Effect::Claim { .. }
         | Effect::LookAtNode { .. }
         | Effect::Follow { .. }
         | Effect::EndLog(_)
@@ -76,6 +77,7 @@ pub(super) async fn call(
         }
         Effect::Create(..)
         | Effect::Report(_)
+        | Effect::Claim { .. }
         | Effect::LookAtNode { .. }
         | Effect::Follow { .. }
         | Effect::EndLog(_)

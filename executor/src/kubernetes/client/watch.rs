@@ -55,6 +55,7 @@ enum Broke {
 /// Watches until the executor ends.
 pub(super) async fn run<K: Watched>(watch: Watch) {
     let mut pause = Pause::default();
+    let mut stale = Pause::default();
     loop {
         let mut version = match list::<K>(&watch).await {
             Ok(version) => version,
@@ -70,11 +71,19 @@ pub(super) async fn run<K: Watched>(watch: Watch) {
             }
         };
         pause = Pause::default();
+        let listed = version.clone();
         loop {
             match follow::<K>(&watch, &mut version, &mut pause).await {
                 Ok(()) => {}
                 Err(Broke::Over) => return,
-                Err(Broke::Expired) => break,
+                Err(Broke::Expired) => {
+                    // A server to which even what it has just listed is too old would be asked for nothing but lists.
+                    if version != listed {
+                        stale = Pause::default();
+                    }
+                    stale.wait().await;
+                    break;
+                }
                 Err(Broke::Failed(reason)) => {
                     watch.warn::<K>("watch", &reason, pause.failures);
                     pause.wait().await;

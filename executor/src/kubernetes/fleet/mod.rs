@@ -16,7 +16,8 @@ use gridflow_core::{AttemptId, RunKey, Timestamp, Turn};
 pub use sweep::{Sweep, SweepCall, Swept};
 
 use super::{
-    attempt::{Answer, Attempt, Effect, Input, Rules, Site, step},
+    attempt::{Answer, Attempt, Effect, Home, Input, Rules, Site, step},
+    claim::{Claim, SiteName},
     config::{ClusterConfig, Keep},
     gone::NodeWord,
     launch::{Launch, Open},
@@ -73,7 +74,7 @@ pub enum Happened {
 #[derive(Debug)]
 pub enum Todo {
     Report(Report),
-    /// The attempt's own; none of them is a report, a wake, a sweep or the last word.
+    /// The attempt's own; none of them is a report, a claim, a wake, a sweep or the last word.
     Attempt(AttemptId, Effect),
     Sweep(Sweep),
     /// Nobody needs it any more, or ever will.
@@ -121,14 +122,13 @@ struct Slot {
 
 impl Fleet {
     pub fn new(clusters: &[ClusterConfig], open: &[Open]) -> Self {
-        let attempts = open.iter().map(|open| (open.attempt, Slot::new(Attempt::open(open))));
         let sites = clusters.iter().enumerate().flat_map(|(cluster, config)| {
             config.namespaces.iter().map(move |namespace| Site { cluster, namespace: namespace.clone() })
         });
-        Self {
+        let mut fleet = Self {
             clusters: clusters.iter().map(Cluster::new).collect(),
             sites: sites.map(|site| (site, Listing::default())).collect(),
-            attempts: attempts.collect(),
+            attempts: HashMap::with_capacity(open.len()),
             strays: Strays::default(),
             applications: Applications::default(),
             turn_known: open.iter().map(|open| open.queued_turn).max().unwrap_or_default(),
@@ -136,7 +136,13 @@ impl Fleet {
             is_synced: false,
             wakes: BinaryHeap::new(),
             stray_wake: None,
+        };
+        for open in open {
+            let claim = open.claim.as_deref().map(Claim::parse);
+            let home = claim.map_or(Home::Unknown, |claim| fleet.home(&claim));
+            fleet.attempts.insert(open.attempt, Slot::new(Attempt::open(open, home)));
         }
+        fleet
     }
 
     pub fn sites(&self) -> impl Iterator<Item = &Site> {
@@ -183,8 +189,9 @@ impl Fleet {
             }
             Order::Confirm(attempts) => {
                 for (run, attempt, claim) in attempts {
-                    self.stand_for(run, attempt);
-                    self.feed(attempt, Input::Confirm(claim), now, todo);
+                    let claim = Claim::parse(&claim);
+                    self.stand_for(run, attempt, self.home(&claim));
+                    self.feed(attempt, Input::Confirm(claim.uid), now, todo);
                     if self.is_synced && self.attempts.get(&attempt).is_some_and(|slot| slot.attempt.pod().is_none()) {
                         self.feed(attempt, Input::Unlisted, now, todo);
                     }
@@ -192,7 +199,7 @@ impl Fleet {
             }
             Order::Cancel(attempts) => {
                 for (run, attempt) in attempts {
-                    self.stand_for(run, attempt);
+                    self.stand_for(run, attempt, Home::Unknown);
                     self.feed(attempt, Input::Cancel, now, todo);
                 }
             }
@@ -209,9 +216,7 @@ impl Fleet {
     fn launch(&mut self, launch: Launch, now: Timestamp, todo: &mut Vec<Todo>) {
         self.turn_known = self.turn_known.max(launch.turn);
         let id = launch.attempt;
-        let site = self.clusters.iter().position(|cluster| cluster.name == launch.cluster);
-        let site = site.map(|cluster| Site { cluster, namespace: launch.namespace.clone() });
-        let site = site.filter(|site| self.sites.contains_key(site));
+        let site = self.site(self.cluster(&launch.cluster), &launch.namespace);
         self.attempts.entry(id).or_insert_with(|| Slot::new(Attempt::ordered(&launch))).is_ordered = true;
         for (site, pod) in self.strays.take(id) {
             self.feed(id, Input::Pod(site, pod), now, todo);
@@ -222,8 +227,32 @@ impl Fleet {
         self.feed(id, Input::Launch(Arc::new(launch), site), now, todo);
     }
 
-    fn stand_for(&mut self, run: RunKey, attempt: AttemptId) {
-        self.attempts.entry(attempt).or_insert_with(|| Slot::new(Attempt::unknown(attempt, run)));
+    fn stand_for(&mut self, run: RunKey, attempt: AttemptId, home: Home) {
+        self.attempts.entry(attempt).or_insert_with(|| Slot::new(Attempt::unknown(attempt, run, home)));
+    }
+
+    fn cluster(&self, name: &str) -> Option<usize> {
+        self.clusters.iter().position(|cluster| *cluster.name == *name)
+    }
+
+    /// `None`: nobody looks there.
+    fn site(&self, cluster: Option<usize>, namespace: &Arc<str>) -> Option<Site> {
+        let site = Site { cluster: cluster?, namespace: namespace.clone() };
+        self.sites.contains_key(&site).then_some(site)
+    }
+
+    fn home(&self, claim: &Claim) -> Home {
+        let Some(name) = &claim.site else { return Home::Unknown };
+        let cluster = self.cluster(&name.cluster);
+        match self.site(cluster, &name.namespace) {
+            Some(site) => Home::At(site),
+            None => Home::OutOfReach { site: name.clone(), cluster },
+        }
+    }
+
+    fn claim(&self, site: Site, uid: Arc<str>) -> Arc<str> {
+        let cluster = self.clusters[site.cluster].name.clone();
+        Claim { site: Some(SiteName { cluster, namespace: site.namespace }), uid }.to_string().into()
     }
 
     fn take_word(&mut self, site: Site, word: Word, now: Timestamp, todo: &mut Vec<Todo>) {
@@ -310,7 +339,8 @@ impl Fleet {
         let generation = self.generation(site);
         self.strays.drop_unlisted(site, generation);
         let is_unlisted = |slot: &Slot| {
-            slot.attempt.site() == Some(site) && slot.attempt.pod().is_some() && slot.generation != generation
+            let is_expected = slot.attempt.pod().is_some() || slot.attempt.is_unseen();
+            slot.attempt.site() == Some(site) && is_expected && slot.generation != generation
         };
         let unlisted: Vec<AttemptId> =
             self.attempts.iter().filter(|(_, slot)| is_unlisted(slot)).map(|(id, _)| *id).collect();
@@ -325,7 +355,7 @@ impl Fleet {
         }
     }
 
-    /// Everything was listed once: what is not there by now is nowhere.
+    /// Everything was listed once: what is not there by now is nowhere that anybody looks.
     fn sync(&mut self, now: Timestamp, todo: &mut Vec<Todo>) {
         self.is_synced = true;
         let unseen: Vec<AttemptId> =
@@ -350,6 +380,12 @@ impl Fleet {
     fn carry(&mut self, id: AttemptId, effect: Effect, now: Timestamp, todo: &mut Vec<Todo>) {
         match effect {
             Effect::Report(report) => todo.push(Todo::Report(report)),
+            Effect::Claim { site, uid } => {
+                if let Some(slot) = self.attempts.get(&id) {
+                    let (run, claim) = (slot.attempt.run, self.claim(site, uid));
+                    todo.push(Todo::Report(Report::Claimed { run, attempt: id, claim }));
+                }
+            }
             Effect::WakeAt(at) => {
                 if let Some(slot) = self.attempts.get_mut(&id)
                     && slot.wake_at.is_none_or(|known| at < known)

@@ -1,5 +1,7 @@
 //! Attempts and strays together.
 
+mod site;
+
 use std::time::Duration;
 
 use gridflow_core::{AttemptState, ExecutorKind};
@@ -207,7 +209,7 @@ fn an_acknowledged_attempt_that_nobody_knows_is_tidied_up_whatever_its_turn() {
 fn a_stray_that_is_ordered_after_all_is_adopted() {
     let mut scene = Scene::synced(&[]);
     scene.see(&[]);
-    assert_eq!(scene.order(Order::Launch(vec![launch(id(), 42)])), "claimed u1");
+    assert_eq!(scene.order(Order::Launch(vec![launch(id(), 42)])), "claimed c/a/u1");
 }
 
 #[test]

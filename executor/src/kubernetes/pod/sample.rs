@@ -9,8 +9,11 @@ pub const ATTEMPT: &str = "00000000-0000-0000-0000-000000000007";
 
 /// A gated pod that was just made, changed by the parts: JSON that is merged into it.
 pub fn pod(parts: &[Value]) -> Pod {
-    let raw = parts.iter().fold(gated(), merged);
-    Pod::read(serde_json::from_value(raw).expect("it is a pod")).expect("it has an attempt")
+    Pod::read(serde_json::from_value(raw(parts)).expect("it is a pod")).expect("it has an attempt")
+}
+
+pub fn raw(parts: &[Value]) -> Value {
+    parts.iter().fold(gated(), merged)
 }
 
 fn gated() -> Value {

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use gridflow_core::{AttemptId, AttemptState, ExecutorKind, RunKey, Turn};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -13,9 +14,14 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    super::super::pod::{
-        RawPod,
-        sample::{ATTEMPT, version},
+    super::super::{
+        config::{Access, ClusterConfig},
+        fleet::{Fleet, Happened, Todo},
+        launch::Open,
+        pod::{
+            RawPod,
+            sample::{self, ATTEMPT, bound, confirmed, ended, running, version},
+        },
     },
     *,
 };
@@ -85,13 +91,26 @@ fn pod(count: u64) -> Value {
 }
 
 fn list(at: u64, next: Option<&str>, pods: &[u64]) -> Answer {
-    let items: Vec<Value> = pods.iter().map(|count| pod(*count)).collect();
+    list_of(at, next, &pods.iter().map(|count| pod(*count)).collect::<Vec<_>>())
+}
+
+fn list_of(at: u64, next: Option<&str>, items: &[Value]) -> Answer {
     let metadata = json!({"resourceVersion": at.to_string(), "continue": next});
     Answer::Whole(200, json!({"kind": "PodList", "metadata": metadata, "items": items}).to_string())
 }
 
 fn event(kind: &str, object: &Value) -> String {
     format!("{}\n", json!({"type": kind, "object": object}))
+}
+
+/// Of what is to be done.
+fn name(todo: &Todo) -> String {
+    let text = match todo {
+        Todo::Attempt(_, effect) => format!("{effect:?}"),
+        Todo::Report(report) => format!("{report:?}"),
+        other => format!("{other:?}"),
+    };
+    text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
 }
 
 fn expired() -> Value {
@@ -103,10 +122,7 @@ impl Server {
     async fn heard(&mut self, count: usize) -> String {
         let mut heard = Vec::new();
         while heard.len() < count {
-            let (_, words) = timeout(Duration::from_secs(30), self.words.recv())
-                .await
-                .unwrap_or_else(|_| panic!("only {heard:?}"))
-                .expect("it watches for ever");
+            let (_, words) = self.next().await.unwrap_or_else(|| panic!("only {heard:?}"));
             heard.extend(words.iter().map(|word| match word {
                 Word::ListBegan => "[".to_owned(),
                 Word::ListEnded => "]".to_owned(),
@@ -117,6 +133,26 @@ impl Server {
             }));
         }
         heard.join(" ")
+    }
+
+    async fn next(&mut self) -> Option<Words> {
+        let words = timeout(Duration::from_secs(30), self.words.recv()).await.ok()?;
+        Some(words.expect("it watches for ever"))
+    }
+
+    /// What a fleet wants done about everything until the end of a list.
+    async fn list_to(&mut self, fleet: &mut Fleet) -> Vec<String> {
+        let now = "2026-01-01T00:02:10Z".parse().expect("it is a time");
+        let mut told = Vec::new();
+        let mut is_over = false;
+        while !is_over {
+            let (site, words) = self.next().await.unwrap_or_else(|| panic!("only {told:?}"));
+            for word in words {
+                is_over |= matches!(word, Word::ListEnded);
+                told.extend(fleet.step(Happened::Watched(site.clone(), word), now).iter().map(name));
+            }
+        }
+        told
     }
 
     /// What it asked for from which version on, or which page.
@@ -165,19 +201,62 @@ async fn a_bookmark_is_a_place_to_go_on_from() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_too_old_leads_to_a_new_list() {
+async fn a_watch_that_hears_410_lists_again_and_goes_on_from_that_list() {
     let mut server = serve(vec![
         list(10, None, &[3]),
         Answer::Whole(200, event("ADDED", &pod(11)) + &event("ERROR", &expired())),
         list(50, None, &[48]),
-        // Also when the watch is refused from the start.
-        Answer::Whole(410, expired().to_string()),
+        Answer::Whole(200, event("ADDED", &pod(51))),
+    ])
+    .await;
+    assert_eq!(server.heard(8).await, "[ 3 ] +11 [ 48 ] +51");
+    assert_eq!(server.asked()[..4], ["list", "watch 10", "list", "watch 50"]);
+}
+
+#[tokio::test]
+async fn a_watch_that_is_refused_with_410_lists_again_as_often_as_it_takes() {
+    let refused = || Answer::Whole(410, expired().to_string());
+    let mut server = serve(vec![
+        list(10, None, &[3]),
+        refused(),
+        list(50, None, &[48]),
+        refused(),
         list(60, None, &[]),
         Answer::Whole(200, event("ADDED", &pod(61))),
     ])
     .await;
-    assert_eq!(server.heard(10).await, "[ 3 ] +11 [ 48 ] [ ] +61");
-    assert_eq!(server.asked()[..5], ["list", "watch 10", "list", "watch 50", "list"]);
+    assert_eq!(server.heard(9).await, "[ 3 ] [ 48 ] [ ] +61");
+    assert_eq!(server.asked()[..6], ["list", "watch 10", "list", "watch 50", "list", "watch 60"]);
+}
+
+#[tokio::test]
+async fn what_changed_while_versions_were_too_old_is_learnt_from_the_next_list() {
+    let runs = sample::raw(&[confirmed(), bound(), running()]);
+    let over = sample::raw(&[confirmed(), bound(), ended(0, "Completed")]);
+    for (later, told) in [(vec![], "Look"), (vec![over], "EndLog")] {
+        let mut server = serve(vec![
+            list_of(10, None, std::slice::from_ref(&runs)),
+            Answer::Whole(200, event("ERROR", &expired())),
+            list_of(50, None, &later),
+        ])
+        .await;
+        let mut fleet = fleet_with_one_running();
+        assert_eq!(server.list_to(&mut fleet).await, ["Follow", "Synced"]);
+        assert_eq!(server.list_to(&mut fleet).await, [told]);
+    }
+}
+
+fn fleet_with_one_running() -> Fleet {
+    let open = Open {
+        attempt: AttemptId(ATTEMPT.parse().expect("it is a uuid")),
+        run: RunKey(Uuid::nil()),
+        executor: ExecutorKind::Kubernetes,
+        state: AttemptState::Running,
+        claim: Some("c/ns/u1".into()),
+        place: Some("n1/b1".into()),
+        queued_turn: Turn(42),
+    };
+    Fleet::new(&[ClusterConfig::new("c", Access::InCluster, &["ns"])], &[open])
 }
 
 #[tokio::test]

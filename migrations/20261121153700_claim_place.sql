@@ -1,0 +1,1 @@
+COMMENT ON COLUMN attempt.claim IS 'Of a pod: the one that may run for it, as CLUSTER/NAMESPACE/UID.';
