@@ -1,10 +1,13 @@
 //! The executors of a term of leadership: who gets which order, and what they report.
 
+use std::sync::Arc;
+
 use gridflow_core::{AttemptId, ExecutorKind, RunKey};
 use gridflow_executor::{kubernetes, local};
+use gridflow_store::waits::Waits;
 use tokio::sync::mpsc;
 
-use crate::{Error, prepare::Launch};
+use crate::{Error, prepare::Launch, waiting::Waiting};
 
 /// The way to all of them.
 #[derive(Debug)]
@@ -12,6 +15,8 @@ pub(crate) struct Executors {
     pub local: local::Handle,
     /// None: no cluster is configured.
     pub pods: Option<kubernetes::Handle>,
+    /// What people are told of attempts that do not go on.
+    pub waiting: Arc<Waiting>,
 }
 
 /// What one of them told.
@@ -40,23 +45,16 @@ impl Executors {
         if !processes.is_empty() {
             self.local.launch(processes).await?;
         }
-        if !pods.is_empty()
-            && let Some(handle) = &self.pods
-        {
-            handle.launch(pods).await?;
-        }
-        Ok(())
+        launch_pods(self.pods.as_ref(), &self.waiting, pods).await
     }
 
-    pub async fn confirm(&self, claims: Vec<(RunKey, AttemptId, std::sync::Arc<str>)>) -> Result<(), Error> {
+    pub async fn confirm(&self, claims: Vec<(RunKey, AttemptId, Arc<str>)>) -> Result<(), Error> {
         match &self.pods {
-            Some(handle) if !claims.is_empty() => Ok(handle.confirm(claims).await?),
-            Some(_) => Ok(()),
-            None => {
-                claims.iter().for_each(|(_, attempt, _)| out_of_reach(*attempt));
-                Ok(())
-            }
+            Some(handle) if !claims.is_empty() => handle.confirm(claims).await?,
+            Some(_) => {}
+            None => claims.iter().for_each(|(run, attempt, _)| out_of_reach(&self.waiting, *run, *attempt)),
         }
+        Ok(())
     }
 
     pub async fn cancel(&self, attempts: Vec<(ExecutorKind, RunKey, AttemptId)>) -> Result<(), Error> {
@@ -71,7 +69,7 @@ impl Executors {
         match &self.pods {
             Some(handle) if !pods.is_empty() => handle.cancel(named(pods)).await?,
             Some(_) => {}
-            None => pods.iter().for_each(|(_, _, attempt)| out_of_reach(*attempt)),
+            None => pods.iter().for_each(|(_, run, attempt)| out_of_reach(&self.waiting, *run, *attempt)),
         }
         Ok(())
     }
@@ -94,12 +92,29 @@ impl Executors {
     }
 }
 
+async fn launch_pods(
+    handle: Option<&kubernetes::Handle>,
+    waiting: &Waiting,
+    pods: Vec<kubernetes::Launch>,
+) -> Result<(), Error> {
+    match handle {
+        Some(handle) if !pods.is_empty() => handle.launch(pods).await?,
+        Some(_) => {}
+        None => pods.iter().for_each(|launch| out_of_reach(waiting, launch.run, launch.attempt)),
+    }
+    Ok(())
+}
+
 /// Its state and its slots stay as they are until a cluster is configured again.
-fn out_of_reach(attempt: AttemptId) {
+fn out_of_reach(waiting: &Waiting, run: RunKey, attempt: AttemptId) {
     tracing::error!(
         attempt.id = %attempt,
-        "an attempt runs in a cluster, and this scheduler was started without `--kubernetes`: it can't be watched"
+        "an attempt belongs to a cluster, and this scheduler was started without `--kubernetes`: it can't be started, \
+         watched or ended"
     );
+    // If it runs, that shows; if it has not begun, this is why.
+    let reason = "it belongs to a Kubernetes cluster, and the scheduler was started without `--kubernetes`";
+    waiting.tell(Waits { run, attempt, has_started: false, reason: Some(reason.into()) });
 }
 
 impl Reports {
@@ -129,5 +144,39 @@ async fn next_of(pods: &mut Option<mpsc::Receiver<kubernetes::Report>>) -> Optio
     match pods {
         Some(pods) => pods.recv().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gridflow_core::Turn;
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_launch_for_a_cluster_that_nobody_configured_is_not_dropped_in_silence() {
+        let launch = kubernetes::Launch {
+            attempt: AttemptId(Uuid::from_u128(7)),
+            run: RunKey(Uuid::from_u128(5)),
+            turn: Turn(1),
+            spec_hash: [0; 32],
+            cluster: "gone".into(),
+            namespace: "ns".into(),
+            object: kubernetes::Object::Pod(Value::Null),
+            payload: None,
+            container: "task".into(),
+            execution_timeout: None,
+            grace: Duration::ZERO,
+        };
+        let waiting = Waiting::default();
+        launch_pods(None, &waiting, vec![launch]).await.unwrap();
+        let told = waiting.take();
+        let [Waits { attempt, reason: Some(reason), .. }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(*attempt, AttemptId(Uuid::from_u128(7)));
+        assert!(reason.contains("started without `--kubernetes`"), "{reason}");
     }
 }

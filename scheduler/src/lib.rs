@@ -38,6 +38,7 @@ mod turn;
 mod unhurried;
 mod upkeep;
 mod version;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,7 +4,10 @@ use chrono::Utc;
 use gridflow_core::{AttemptId, AttemptOutcome, Event, RunKey, Timestamp, Turn, Usage};
 use gridflow_executor::{kubernetes, local};
 use gridflow_failpoint::{Point, check_about};
-use gridflow_store::hold::{self, Hold};
+use gridflow_store::{
+    hold::{self, Hold},
+    waits::Waits,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -58,6 +61,10 @@ impl Lead {
             }
             kubernetes::Report::Started { run, attempt, at, place } => {
                 self.unhurried.push(Event::AttemptStarted { run, attempt, at, pid: None, place }, Instant::now());
+            }
+            // No event: nothing is decided from it, and no turn is made for it.
+            kubernetes::Report::Waits { run, attempt, has_started, reason } => {
+                self.executors.waiting.tell(Waits { run, attempt, has_started, reason });
             }
             kubernetes::Report::Finished { run, attempt, at, outcome, usage, output } => {
                 self.pending.push_back(Event::AttemptFinished { run, attempt, at, outcome, usage, output });

@@ -147,7 +147,7 @@ async fn read(shared: &Arc<Shared>, mut leader: Leader, host: Host, binding: Nod
     tracing::info!(epoch = %leader.epoch(), turn = %leader.turn(), runs = world.active_runs(), "leading");
     let Host { executor, reports, told, .. } = host;
     let (handle, pod_reports) = shared.start_pods(outside).await?.unzip();
-    let executors = Executors { local: executor, pods: handle };
+    let executors = Executors { local: executor, pods: handle, waiting: Arc::default() };
     let reports = Reports { local: reports, pods: pod_reports };
     let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executors, reports, told));
     lead.published = published;

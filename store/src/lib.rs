@@ -39,6 +39,7 @@ mod tests;
 mod text;
 pub mod transition_log;
 mod turn_row;
+pub mod waits;
 pub mod xcom;
 
 pub use database::{Database, Durability, Options, Reader, connect};

@@ -18,3 +18,4 @@ mod pooler;
 mod query_plan;
 mod recovery;
 mod run;
+mod waits;

@@ -50,6 +50,7 @@ async fn answer(app: &App, (dag_id, run_id, task_id): &Ids, map_index: MapIndex)
     let mut dependencies = Vec::new();
     let run = dag_run::find(app, dag_id, run_id).await?;
     of_node(app, &run, &row, &mut dependencies).await?;
+    dependencies.extend(of_attempt(&row));
     if !(row.state.is_finished() || row.state == TaskState::Running) {
         of_scheduler(app, &mut dependencies).await?;
         match run.state {
@@ -96,6 +97,16 @@ async fn of_node(app: &App, run: &RunRow, row: &TaskInstanceRow, out: &mut Vec<D
     Ok(())
 }
 
+/// What its attempt waits for outside, as its executor says: whether it is about to start, or can't end.
+fn of_attempt(row: &TaskInstanceRow) -> Option<Dependency> {
+    let waits = row.waits.as_ref()?;
+    Some(if row.state == TaskState::Queued {
+        Dependency { name: "Launch", reason: format!("its attempt is committed and waits: {waits}") }
+    } else {
+        Dependency { name: "Attempt", reason: format!("an attempt of it waits: {waits}") }
+    })
+}
+
 /// Why a queued run has not started.
 async fn of_run(app: &App, run: &RunRow, out: &mut Vec<Dependency>) -> Result<()> {
     let dag = dag::by_id(&mut *app.conn().await?, &run.dag_id).await?;
@@ -125,6 +136,8 @@ async fn of_task_instance(app: &App, run: &RunRow, row: &TaskInstanceRow, out: &
     match row.state {
         TaskState::NoStatus => out.push(of_upstream(app, run, row.task_no).await?),
         TaskState::Scheduled => of_slots(app, run, row, out).await?,
+        // What it waits for was said.
+        TaskState::Queued if row.waits.is_some() => {}
         TaskState::Queued => out.push(Dependency {
             name: "Launch",
             reason: match &row.hostname {

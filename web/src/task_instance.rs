@@ -108,7 +108,7 @@ impl From<TaskInstanceRow> for TaskInstance {
             logical_date: row.logical_date,
             run_after: row.run_after,
             note: row.note.take(),
-            reason: row.reason.take(),
+            reason: row.reason.take().or_else(|| row.waits.take()),
             rendered_map_index: row.rendered_map_index.take(),
             rendered_fields: Value::Object(serde_json::Map::new()),
             trigger: None,

@@ -94,13 +94,15 @@ async fn list(args: &List) -> Result<()> {
 
 /// The columns that people look for in a list of task instances.
 pub fn table(tasks: &[Value]) -> String {
-    let header = ["TASK", "STATE", "TRY", "STARTED", "DURATION"];
+    let header = ["TASK", "STATE", "TRY", "STARTED", "DURATION", "REASON"];
     output::table(
         header,
         tasks.iter().map(|task| {
             let seconds = task["duration"].as_f64().map(|seconds| format!("{seconds:.1} s")).unwrap_or_default();
             let state = task["state"].as_str().unwrap_or("none").to_owned();
-            [name(task), state, cell(task, "try_number"), cell(task, "start_date"), seconds]
+            // Why it is in this state, or what it waits for. Others' words may have lines.
+            let reason = cell(task, "reason").replace('\n', " ");
+            [name(task), state, cell(task, "try_number"), cell(task, "start_date"), seconds, reason]
         }),
     )
 }

@@ -24,6 +24,15 @@ pub enum Report {
         /// `NODE/BOOT-ID`: what proves later that it is gone.
         place: Option<Arc<str>>,
     },
+    /// Why it does not begin, or does not end. Information for people: nothing follows from it. Told when it changes.
+    Waits {
+        run: RunKey,
+        attempt: AttemptId,
+        /// Why it does not end. Otherwise why it has not begun, which counts for nothing once it has.
+        has_started: bool,
+        /// None: nothing is in its way any more.
+        reason: Option<Arc<str>>,
+    },
     /// No container of the attempt is left.
     Finished {
         run: RunKey,

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::SecondsFormat;
+use gridflow_core::Timestamp;
+
 use super::pod::{Container, InitTrouble, Pod};
 
 /// A registry may hiccup, and nodes try again by themselves.
@@ -15,7 +18,19 @@ pub struct Trouble {
     /// The kind: a pod that goes from one kind to another is given time again.
     pub kind: &'static str,
     pub patience: Duration,
+    /// When that is over.
     pub message: String,
+    what: String,
+    /// Kubernetes' own words.
+    detail: Option<Box<str>>,
+}
+
+impl Trouble {
+    /// In words while there is hope, and until when there is.
+    pub fn so_far(&self, since: Option<Timestamp>) -> String {
+        let until = since.map(|since| format!(", given up at {}", instant(since + self.patience)));
+        format!("{}{}{}", self.what, until.unwrap_or_default(), after_colon(self.detail.as_deref()))
+    }
 }
 
 pub fn trouble(pod: &Pod, unschedulable_after: Duration) -> Option<Trouble> {
@@ -25,6 +40,8 @@ pub fn trouble(pod: &Pod, unschedulable_after: Duration) -> Option<Trouble> {
             kind: "unschedulable",
             patience: unschedulable_after,
             message: format!("no node could take the pod for {}: {message}", words(unschedulable_after)),
+            what: "no node can take the pod".to_owned(),
+            detail: Some(message.into()),
         });
     }
     if let Some(InitTrouble::Waiting { name, reason, message }) = pod.init.as_deref() {
@@ -39,7 +56,7 @@ pub fn trouble(pod: &Pod, unschedulable_after: Duration) -> Option<Trouble> {
     }
 }
 
-fn waiting(what: &str, reason: &str, message: Option<&str>) -> Option<Trouble> {
+fn waiting(container: &str, reason: &str, detail: Option<&str>) -> Option<Trouble> {
     let (kind, patience, problem) = match reason {
         "ErrImagePull" | "ImagePullBackOff" | "ImageInspectError" | "RegistryUnavailable" => {
             ("image pull", PULL_PATIENCE, "the image can't be pulled")
@@ -56,8 +73,18 @@ fn waiting(what: &str, reason: &str, message: Option<&str>) -> Option<Trouble> {
         // Being created, and what a newer kubelet calls it.
         _ => return None,
     };
-    let detail = message.map(|message| format!(": {message}")).unwrap_or_default();
-    Some(Trouble { kind, patience, message: format!("{what}: {problem} ({reason}){detail}") })
+    let what = format!("{container}: {problem} ({reason})");
+    let message = format!("{what}{}", after_colon(detail));
+    Some(Trouble { kind, patience, message, what, detail: detail.map(Into::into) })
+}
+
+fn after_colon(detail: Option<&str>) -> String {
+    detail.map(|detail| format!(": {detail}")).unwrap_or_default()
+}
+
+/// For people, to the second.
+pub fn instant(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn words(duration: Duration) -> String {

@@ -42,6 +42,8 @@ pub struct TaskInstanceRow {
     pub retry_at: Option<Timestamp>,
     pub waits_for_run: Option<RunKey>,
     pub reason: Option<String>,
+    /// What its present attempt waits for, as its executor says.
+    pub waits: Option<String>,
     pub note: Option<String>,
     pub rendered_map_index: Option<String>,
     pub executor: Option<String>,
@@ -123,6 +125,7 @@ impl FromRow<'_, PgRow> for TaskInstanceRow {
             retry_at: row.try_get("retry_at")?,
             waits_for_run: waits_for_run.map(RunKey),
             reason: row.try_get("reason")?,
+            waits: row.try_get("waits")?,
             note: row.try_get("note")?,
             rendered_map_index: row.try_get("rendered_map_index")?,
             executor: row.try_get("executor")?,
@@ -133,6 +136,9 @@ impl FromRow<'_, PgRow> for TaskInstanceRow {
     }
 }
 
+/// What kept an attempt from starting counts for nothing once it has, and what is over waits for nothing.
+const WAITS: &str = "CASE WHEN a.is_open AND a.waits_started = (a.started_at IS NOT NULL) THEN a.waits END";
+
 fn columns() -> String {
     format!(
         "r.id, r.dag_id, r.run_id, r.logical_date, r.run_after, t.task_no, t.task_id, t.operator, t.pool, \
@@ -140,7 +146,7 @@ fn columns() -> String {
          coalesce(ti.state, 'none') AS state, coalesce(ti.try_number, 0) AS try_number, \
          coalesce(ti.tries_max, 0) AS tries_max, ti.attempt_id, ti.scheduled_at, ti.queued_at, ti.started_at, \
          ti.ended_at, ti.retry_at, ti.waits_for_run, ti.reason, ti.note, ti.rendered_map_index, a.executor, a.pid, \
-         n.hostname, {}",
+         n.hostname, {WAITS} AS waits, {}",
         dag_version::COLUMNS
     )
 }

@@ -153,6 +153,18 @@ fn small(title: &str) -> bool {
 }
 
 #[tokio::test]
+async fn what_attempts_wait_for_is_written_by_key() {
+    let mut conn = with_history().await;
+    let sql = include_str!("../../queries/attempt_waits_write.sql");
+    let arguments = format!("1, '{0}', ARRAY['{0}'::uuid], ARRAY['{0}'::uuid], ARRAY[false], ARRAY['x']", uuid(1));
+    let plan =
+        plan_of_prepared(&mut conn, &format!("(bigint, uuid, uuid[], uuid[], boolean[], text[]) AS {sql}"), &arguments)
+            .await;
+    assert!(!plan.contains("Seq Scan on attempt_203005"), "{plan}");
+    assert!(plan.contains("Scan using attempt_203005"), "{plan}");
+}
+
+#[tokio::test]
 async fn queued_runs_are_read_in_the_order_of_their_index() {
     let mut conn = with_history().await;
     let sql = include_str!("../../queries/run_queued_after.sql");

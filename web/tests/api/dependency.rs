@@ -1,5 +1,9 @@
 //! Why a task instance is not running.
 
+use gridflow_core::{AttemptId, RunKey};
+use gridflow_store::waits::{self, Waits};
+use serde_json::Value;
+
 use crate::support::Api;
 
 const CHAIN: &str =
@@ -84,4 +88,42 @@ async fn each_state_of_a_task_instance_has_its_reason() {
     api.trigger("chain", "child").await;
     api.sql("UPDATE task_instance SET state = 'deferred', waits_for_run = (SELECT id FROM dag_run WHERE run_id = 'child') WHERE task_no = 1");
     assert_eq!(why(&api, "b").await, ["Wait: waits for the end of run `chain/child`"]);
+}
+
+/// What an executor says of the attempt, as the leader writes it down.
+async fn tell(api: &Api, leader: &gridflow_store::Leader, attempt: AttemptId, has_started: bool, reason: &str) {
+    let run = RunKey(api.sql("SELECT id FROM dag_run").trim().parse().unwrap());
+    let told = [Waits { run, attempt, has_started, reason: Some(reason.into()) }];
+    let mut conn = api.database.reader().await.unwrap();
+    assert!(waits::write(&mut conn, leader.pass(), &told).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_an_attempt_waits_for_outside_is_said_until_it_goes_on() {
+    let api = Api::with(&[("chain.yaml", CHAIN)]).await;
+    let leader = api.lead().await;
+    api.trigger("chain", "r").await;
+    api.start_run("r");
+    let attempt = api.attempt("r", "a", 1, "queued");
+    api.sql(
+        "UPDATE task_instance SET state = 'queued' WHERE task_no = 0;
+         UPDATE attempt SET executor = 'kubernetes', started_at = NULL",
+    );
+    tell(&api, &leader, attempt, false, "no node can take the pod: 0/1 nodes are available").await;
+    let shown = async || api.get("/dags/chain/dagRuns/r/taskInstances/a").await["reason"].clone();
+    assert_eq!(
+        why(&api, "a").await,
+        ["Launch: its attempt is committed and waits: no node can take the pod: 0/1 nodes are available"]
+    );
+    assert_eq!(shown().await, "no node can take the pod: 0/1 nodes are available");
+
+    api.sql("UPDATE task_instance SET state = 'running' WHERE task_no = 0; UPDATE attempt SET state = 'running', started_at = now()");
+    assert_eq!((why(&api, "a").await, shown().await), (Vec::new(), Value::Null));
+    tell(&api, &leader, attempt, true, "its node does not say that its containers have ended").await;
+    assert_eq!(
+        why(&api, "a").await,
+        ["Attempt: an attempt of it waits: its node does not say that its containers have ended"]
+    );
+    api.close(attempt, 0, "success");
+    assert_eq!((why(&api, "a").await, shown().await), (Vec::new(), Value::Null));
 }

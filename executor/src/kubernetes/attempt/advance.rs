@@ -14,7 +14,7 @@ use super::{
         trouble,
     },
     Attempt, Busy, Cause, Condition, Effect, Ending, Kind, Owner, PlaceKnown, Presence, Rules, Will, application,
-    apply, away, finish,
+    apply, away, finish, waits,
 };
 
 /// How often a node is asked that an attempt's end depends on.
@@ -154,6 +154,8 @@ fn tell_start(attempt: &mut Attempt, effects: &mut Vec<Effect>) -> bool {
     }
     if !attempt.told.started {
         attempt.told.started = true;
+        // Why it had not: that counts for nothing any more.
+        attempt.waits = None;
         let place = attempt.place().map(|place| place.to_string().into());
         effects.push(Effect::Report(Report::Started { run: attempt.run, attempt: attempt.id, at, place }));
     }
@@ -167,14 +169,7 @@ fn follow(pod: &Pod, site: super::Site) -> Effect {
 
 /// What proves that it is gone. Asks the node where only that can tell.
 fn proof(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) -> Option<Proof> {
-    let known = Known {
-        pod: attempt.pod.as_ref(),
-        is_missing: attempt.presence == Presence::Missing,
-        was_guarded: attempt.was_guarded,
-        place: attempt.place(),
-        node: attempt.node.as_ref(),
-    };
-    match gone::verdict(&known, now) {
+    match verdict(attempt, now) {
         // Executors of Spark outlive their driver for a moment.
         Verdict::Gone(proof) if attempt.helpers.is_empty() => Some(proof),
         Verdict::Gone(_) => {
@@ -187,6 +182,17 @@ fn proof(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) -> Op
             None
         }
     }
+}
+
+pub(super) fn verdict(attempt: &Attempt, now: Timestamp) -> Verdict {
+    let known = Known {
+        pod: attempt.pod.as_ref(),
+        is_missing: attempt.presence == Presence::Missing,
+        was_guarded: attempt.was_guarded,
+        place: attempt.place(),
+        node: attempt.node.as_ref(),
+    };
+    gone::verdict(&known, now)
 }
 
 /// They end by themselves when their driver does; those that wait for a node don't, and those of a killed driver may not.
@@ -211,22 +217,13 @@ pub(super) fn ask_node(attempt: &mut Attempt, at: Timestamp, now: Timestamp, eff
     if now < at {
         return effects.push(Effect::WakeAt(at));
     }
-    let node = attempt.pod.as_ref().and_then(|pod| pod.node.clone());
-    let Some(node) = node.or_else(|| attempt.place().map(|place| place.node.clone())) else {
-        if attempt.look_again_at.is_none() {
-            attempt.look_again_at = Some(Timestamp::MAX_UTC);
-            effects.push(Effect::Warn(
-                "somebody removed its pod by force, and nobody knows which node had it: it is waited for".to_owned(),
-            ));
-        }
+    if attempt.look_again_at.is_none() && attempt.presence == Presence::Missing {
+        effects.push(Effect::Warn(waits::for_its_node(attempt)));
+    }
+    let Some(node) = attempt.node_name() else {
+        attempt.look_again_at = Some(Timestamp::MAX_UTC);
         return;
     };
-    if attempt.look_again_at.is_none() && attempt.presence == Presence::Missing {
-        effects.push(Effect::Warn(format!(
-            "somebody removed its pod by force, so nobody reports its end: it is lost when node `{node}` is removed, \
-             has booted again, or is tainted `node.kubernetes.io/out-of-service`"
-        )));
-    }
     let again = now + NODE_LOOK_EVERY;
     attempt.look_again_at = Some(again);
     effects.push(Effect::LookAtNode { cluster: attempt.cluster(), node });
@@ -355,6 +352,12 @@ impl Attempt {
             (None, Some(away)) => away.cluster,
             (None, None) => None,
         }
+    }
+
+    /// Where it was bound to, or seen running.
+    pub(super) fn node_name(&self) -> Option<Arc<str>> {
+        let bound = self.pod.as_ref().and_then(|pod| pod.node.clone());
+        bound.or_else(|| self.place().map(|place| place.node.clone()))
     }
 
     pub(super) fn place(&self) -> Option<&Place> {

@@ -184,6 +184,12 @@ fn hold(attempt: &mut Attempt, what: String, now: Timestamp, effects: &mut Vec<E
     attempt.spark.waits = Some(Waits { since: now, what, is_told: true });
 }
 
+/// What its driver waits for, once that is worth a word.
+pub(super) fn waits_for(attempt: &Attempt) -> Option<&str> {
+    let waits = attempt.spark.waits.as_ref().filter(|waits| waits.is_told && !attempt.told.claimed)?;
+    Some(&waits.what)
+}
+
 fn check(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
     let Some((site, name)) = attempt.site.clone().zip(attempt.pod.as_ref().map(|pod| pod.name.clone())) else { return };
     if may_call(attempt, now, effects) {

@@ -16,11 +16,12 @@ use super::{
 };
 
 /// What is denied for that long will not be granted: an admission webhook, a policy, a limit range.
-const DENIED_PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const DENIED_PATIENCE: Duration = Duration::from_secs(600);
 
 pub(super) fn apply(attempt: &mut Attempt, input: Input, now: Timestamp, effects: &mut Vec<Effect>) {
     match input {
         Input::Launch(launch, site) => take_launch(attempt, launch, site, now),
+        Input::HeldBack(reason) => attempt.held_back = Some(reason),
         Input::Confirm(claim) => take_claim(attempt, claim, effects),
         Input::Cancel => {
             if attempt.will == Will::Run {
@@ -45,6 +46,7 @@ pub(super) fn apply(attempt: &mut Attempt, input: Input, now: Timestamp, effects
         Input::Answer(Answer::HelperEnded) => {}
         Input::Answer(answer) => {
             attempt.busy = None;
+            attempt.retry.reason = None;
             take_answer(attempt, answer, now, effects);
         }
         Input::Node(word) => take_node(attempt, word, now),
@@ -223,6 +225,7 @@ fn renew(attempt: &mut Attempt, pod: Pod, effects: &mut Vec<Effect>) {
 }
 
 fn take_made(attempt: &mut Attempt, made: Made, now: Timestamp, effects: &mut Vec<Effect>) {
+    attempt.held_back = None;
     match made {
         Made::Pod(pod) => {
             attempt.retry = Retry::default();
@@ -323,6 +326,7 @@ pub(super) fn later(attempt: &mut Attempt, now: Timestamp, reason: &str, effects
     attempt.retry.failures = attempt.retry.failures.saturating_add(1);
     let pause = Duration::from_secs(1 << attempt.retry.failures.min(6).saturating_sub(1)).min(RETRY_PAUSE_MAX);
     attempt.retry.not_before = Some(now + pause);
+    attempt.retry.reason = Some(reason.into());
     // Said at the first time, and then ever more rarely.
     if attempt.retry.failures.is_power_of_two() {
         effects.push(Effect::Warn(reason.to_owned()));

@@ -15,6 +15,7 @@ mod away;
 mod finish;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::{sync::Arc, time::Duration};
 
@@ -94,6 +95,10 @@ pub struct Attempt {
     is_application_dropped: bool,
     /// Since when the pod can't start, and why.
     trouble: Option<(&'static str, Timestamp)>,
+    /// Why it can't be made now.
+    held_back: Option<Arc<str>>,
+    /// Why it does not begin or, once it has started, does not end: as people were told.
+    waits: Option<Arc<str>>,
     node: Option<(NodeWord, Timestamp)>,
     look_again_at: Option<Timestamp>,
     ending: Ending,
@@ -220,16 +225,20 @@ pub enum Busy {
 }
 
 /// How long a call that failed is left alone.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Retry {
     failures: u32,
     not_before: Option<Timestamp>,
+    /// Why the last call failed, until the next one is answered.
+    reason: Option<Arc<str>>,
 }
 
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
     Launch(Arc<Launch>, Option<Site>),
+    /// Nothing can be made where it is to be made, for this reason.
+    HeldBack(Arc<str>),
     Confirm(Arc<str>),
     Cancel,
     Acknowledge,
@@ -412,6 +421,7 @@ pub fn step(attempt: &mut Attempt, input: Input, rules: &Rules, now: Timestamp) 
     let mut effects = Vec::new();
     apply::apply(attempt, input, now, &mut effects);
     advance::advance(attempt, rules, now, &mut effects);
+    waits::tell(attempt, rules, now, &mut effects);
     effects
 }
 
@@ -482,6 +492,8 @@ impl Attempt {
             is_deletion_asked: false,
             is_application_dropped: false,
             trouble: None,
+            held_back: None,
+            waits: None,
             node: None,
             look_again_at: None,
             ending: Ending::NotYet,

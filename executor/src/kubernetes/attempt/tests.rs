@@ -2,6 +2,7 @@
 
 mod away;
 mod spark;
+mod waits;
 
 use gridflow_core::Turn;
 use serde_json::{Value, json};
@@ -145,6 +146,10 @@ fn words(effect: &Effect) -> String {
         Effect::Report(report @ (Report::Synced { .. } | Report::Claimed { .. })) => {
             panic!("that is the fleet's to say: {report:?}")
         }
+        Effect::Report(Report::Waits { has_started, reason, .. }) => {
+            let what = if *has_started { "its end" } else { "its start" };
+            format!("{what} waits: {}", reason.as_deref().unwrap_or("no more"))
+        }
         Effect::Create(..) => "create".into(),
         Effect::MakeSecret { owner, .. } => format!("make secret of {:?} {}", owner.kind, owner.uid),
         Effect::Confirm { uid, .. } => format!("confirm {uid}"),
@@ -250,7 +255,11 @@ fn a_manifest_that_is_refused_fails_at_once_and_a_policy_that_refuses_gets_time(
     let denied = || Answer::Created(Made::Denied("webhook says no".into()));
     assert_eq!(scene.answer(denied()), "warn: webhook says no; wake at 00:01:31");
     assert_eq!(scene.at("00:01:31").take(Input::Wake), "create");
-    assert_eq!(scene.answer(denied()), "warn: webhook says no; wake at 00:01:33");
+    assert_eq!(
+        scene.answer(denied()),
+        "warn: webhook says no; wake at 00:01:33; its start waits: the cluster refuses the pod, given up at \
+         2026-01-01T00:11:30Z: webhook says no"
+    );
     assert_eq!(scene.at("00:11:30").take(Input::Wake), "create");
     let told = scene.answer(denied());
     assert!(told.contains("the cluster refuses the pod: webhook says no"), "{told}");
@@ -393,9 +402,17 @@ fn an_execution_timeout_counts_from_the_containers_start() {
 fn a_pod_that_can_not_start_is_given_time_and_then_ended() {
     let mut scene = Scene::confirmed();
     assert_eq!(scene.see(&[confirmed(), bound(), waiting("ContainerCreating"), version(22)]), "");
-    assert_eq!(scene.see(&[confirmed(), bound(), waiting("ErrImagePull"), version(23)]), "wake at 00:03:30");
+    assert_eq!(
+        scene.see(&[confirmed(), bound(), waiting("ErrImagePull"), version(23)]),
+        "wake at 00:03:30; its start waits: container: the image can't be pulled (ErrImagePull), given up at \
+         2026-01-01T00:03:30Z: no such thing"
+    );
     scene.at("00:02:00");
-    assert_eq!(scene.see(&[confirmed(), bound(), waiting("ImagePullBackOff"), version(24)]), "wake at 00:03:30");
+    assert_eq!(
+        scene.see(&[confirmed(), bound(), waiting("ImagePullBackOff"), version(24)]),
+        "wake at 00:03:30; its start waits: container: the image can't be pulled (ImagePullBackOff), given up at \
+         2026-01-01T00:03:30Z: no such thing"
+    );
     assert_eq!(scene.at("00:03:30").take(Input::Wake), "delete u1 within 30 s");
 }
 
@@ -413,7 +430,11 @@ fn a_pod_that_no_node_takes_is_given_up_after_a_while() {
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available",
     }]}});
     let told = scene.answer(Answer::Confirmed(Confirmed::Pod(seen(&[confirmed(), nowhere.clone()]))));
-    assert_eq!(told, "wake at 00:11:30");
+    assert_eq!(
+        told,
+        "wake at 00:11:30; its start waits: no node can take the pod, given up at 2026-01-01T00:11:30Z: 0/1 nodes are \
+         available"
+    );
     assert_eq!(scene.at("00:11:30").take(Input::Wake), "delete u1 within 30 s");
     scene.answer(Answer::Deleted(Deleted::Asked));
     assert_eq!(scene.see(&[confirmed(), nowhere, deleted(0), version(25)]), "fetch events");
@@ -492,7 +513,12 @@ fn what_was_claimed_but_not_confirmed_is_confirmed_by_the_next_leader() {
 fn a_failed_phase_alone_is_looked_into() {
     let mut scene = Scene::running();
     let marked = || json!({"status": {"phase": "Failed"}, "metadata": {"resourceVersion": "33"}});
-    assert_eq!(scene.see(&[confirmed(), bound(), running(), marked()]), "look at node n1; wake at 00:01:45");
+    assert_eq!(
+        scene.see(&[confirmed(), bound(), running(), marked()]),
+        "look at node n1; wake at 00:01:45; its end waits: node `n1` does not say that its containers have ended: it \
+         is waited for until it does, or is removed, has booted again, or is tainted \
+         `node.kubernetes.io/out-of-service`"
+    );
     assert_eq!(scene.take(Input::Node(there("b1"))), "wake at 00:01:45");
     assert_eq!(scene.at("00:01:45").take(Input::Wake), "look at node n1; wake at 00:02:00");
     assert_eq!(scene.take(Input::Node(NodeWord::Missing)), "wake at 00:02:00");
@@ -507,7 +533,10 @@ fn an_object_that_somebody_removed_by_force_is_waited_for_by_its_node() {
     assert_eq!(scene.take(Input::PodDeleted(pod(&[confirmed(), bound(), running(), version(34)]))), "look");
     let told = scene.answer(Answer::Looked(Looked::Missing));
     assert!(told.starts_with("warn: somebody removed its pod by force"), "{told}");
-    assert!(told.ends_with("look at node n1; wake at 00:01:45"), "{told}");
+    assert!(
+        told.contains("look at node n1; wake at 00:01:45; its end waits: somebody removed its pod by force"),
+        "{told}"
+    );
     assert_eq!(scene.take(Input::Node(there("b1"))), "wake at 00:01:45");
     scene.at("00:01:45").take(Input::Wake);
     assert_eq!(scene.take(Input::Node(there("b2"))), "wake at 00:02:00");

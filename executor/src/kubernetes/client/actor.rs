@@ -19,6 +19,7 @@ use super::{
         config::Config,
         fleet::{Fleet, Happened, Order, Sweep, Swept, Todo, Word},
         gone::NodeWord,
+        identity,
         launch::{Launch, Object, Open},
         logs::{Ended, Source},
         output::Left,
@@ -296,6 +297,7 @@ impl Actor {
                         let namespace = &*site.namespace;
                         tracing::warn!(attempt.id = %attempt, namespace, reason, "pods can't be made now, and wait");
                     }
+                    self.hold_back(attempt, &site, &reason);
                 }
                 made => self.take_made(attempt, &site, made),
             },
@@ -321,6 +323,19 @@ impl Actor {
                 self.take(Happened::LogEnded(attempt, left));
             }
             Done::Watched => {}
+        }
+    }
+
+    /// Tells those that wait behind the one that was refused, all in the same words.
+    fn hold_back(&mut self, refused: AttemptId, site: &Site, reason: &str) {
+        let waiting = self.lanes[site.cluster].held_back(site);
+        if waiting.is_empty() {
+            return;
+        }
+        let reason = reason.replace(&format!(" \"{}\"", identity::name(refused)), "");
+        let reason: Arc<str> = format!("it can't be made in namespace `{}` now: {reason}", site.namespace).into();
+        for attempt in waiting {
+            self.take(Happened::HeldBack(attempt, reason.clone()));
         }
     }
 

@@ -190,14 +190,18 @@ fn is_of(metadata: &Value, installation: InstallationId, attempt: AttemptId) -> 
         && metadata["labels"][identity::ATTEMPT] == json!(attempt.to_string())
 }
 
+/// What a server says of what is not about the object.
+const PASSING: [&str; 3] = ["exceeded quota", "cannot create resource", "not yet ready to handle request"];
+
 /// What a refused creation means.
 fn refused(failed: Failed) -> Made {
     let words = failed.words();
     let Failed::Status(status) = &failed else { return Made::Later(words) };
     match status.code {
         400 | 413 | 415 | 422 => Made::Invalid(words),
-        // Quota becomes free. Rights of our own are for the people who run this.
-        403 if words.contains("exceeded quota") || words.contains("cannot create resource") => Made::Later(words),
+        // Quota becomes free. Rights of our own are for the people who run this. An admission plugin of a server that
+        // has just started refuses everything until it knows enough.
+        403 if PASSING.iter().any(|known| words.contains(known)) => Made::Later(words),
         403 if words.contains("violates PodSecurity") => Made::Invalid(words),
         403 | 404 => Made::Denied(words),
         _ if words.contains("denied the request") => Made::Denied(words),
@@ -572,3 +576,6 @@ fn event_line(event: &RawEvent) -> String {
     let (reason, message) = (event.reason.as_deref().unwrap_or("?"), event.message.as_deref().unwrap_or_default());
     format!("event: {warning}{reason}{count}: {}", message.trim())
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,15 @@ pub(super) struct Lanes {
 struct Creations {
     pace: Pace,
     under_way: usize,
-    waiting: VecDeque<(AttemptId, Arc<Launch>)>,
+    waiting: VecDeque<Creation>,
+}
+
+#[derive(Debug)]
+struct Creation {
+    attempt: AttemptId,
+    launch: Arc<Launch>,
+    /// It knows that the namespace refuses.
+    is_told: bool,
 }
 
 impl Lanes {
@@ -78,7 +86,8 @@ impl Lanes {
     pub(super) fn push(&mut self, job: Job) {
         match job {
             Job::Create(attempt, launch, site) => {
-                self.creations.entry(site).or_default().waiting.push_back((attempt, launch));
+                let creation = Creation { attempt, launch, is_told: false };
+                self.creations.entry(site).or_default().waiting.push_back(creation);
             }
             job if job.lane() == Lane::Launching => self.urgent.push_back(job),
             job => self.waiting.push_back(job),
@@ -106,7 +115,7 @@ impl Lanes {
         let has_room = |of: &Creations| !of.waiting.is_empty() && of.under_way < of.pace.room(now);
         let sites = self.creations.iter_mut().filter(|(_, creations)| has_room(creations));
         let (site, creations) = sites.min_by_key(|(_, creations)| creations.under_way)?;
-        let (attempt, launch) = creations.waiting.pop_front()?;
+        let Creation { attempt, launch, .. } = creations.waiting.pop_front()?;
         creations.under_way += 1;
         Some(Job::Create(attempt, launch, site.clone()))
     }
@@ -129,9 +138,23 @@ impl Lanes {
     pub(super) fn refused(&mut self, site: &Site, attempt: AttemptId, launch: Arc<Launch>, now: Timestamp) -> bool {
         let creations = self.creations.entry(site.clone()).or_default();
         creations.under_way = creations.under_way.saturating_sub(1);
-        creations.waiting.push_front((attempt, launch));
+        creations.waiting.push_front(Creation { attempt, launch, is_told: false });
         // Those that were under way together are refused together: one of them counts.
         creations.pace.room(now) != 0 && creations.pace.refuse(now)
+    }
+
+    /// Who waits in vain, once that is more than a hiccup: the one that was refused last, and behind it those that were
+    /// not told before. Another refusal is no news to the others.
+    pub(super) fn held_back(&mut self, site: &Site) -> Vec<AttemptId> {
+        let Some(creations) = self.creations.get_mut(site).filter(|creations| creations.pace.is_refused_again()) else {
+            return Vec::new();
+        };
+        let news = creations.waiting.iter_mut().filter(|creation| !creation.is_told);
+        news.map(|creation| {
+            creation.is_told = true;
+            creation.attempt
+        })
+        .collect()
     }
 
     pub(super) fn make_room(&mut self, site: &Site, now: Timestamp) {
@@ -144,5 +167,63 @@ impl Lanes {
     pub(super) fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         let waiting = self.creations.values().filter(|creations| !creations.waiting.is_empty());
         waiting.filter_map(|creations| creations.pace.wake_at()).filter(|at| now < *at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gridflow_core::{RunKey, Turn};
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::{super::super::launch::Object, *};
+
+    fn site() -> Site {
+        Site { cluster: 0, namespace: "ns".into() }
+    }
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_timestamp(s, 0).unwrap()
+    }
+
+    fn launch() -> Arc<Launch> {
+        Arc::new(Launch {
+            attempt: AttemptId(Uuid::nil()),
+            run: RunKey(Uuid::nil()),
+            turn: Turn(1),
+            spec_hash: [0; 32],
+            cluster: "c".into(),
+            namespace: "ns".into(),
+            object: Object::Pod(Value::Null),
+            payload: None,
+            container: "task".into(),
+            execution_timeout: None,
+            grace: Duration::ZERO,
+        })
+    }
+
+    fn push(lanes: &mut Lanes, no: u128) {
+        lanes.push(Job::Create(AttemptId(Uuid::from_u128(no)), launch(), site()));
+    }
+
+    /// Lets one creation try, and has it refused; who is to be told of that.
+    fn refuse(lanes: &mut Lanes, now: Timestamp) -> Vec<u128> {
+        let Some(Job::Create(attempt, launch, site)) = lanes.next(now) else { panic!("one may try") };
+        lanes.ended(Lane::Launching);
+        lanes.refused(&site, attempt, launch, now);
+        lanes.held_back(&site).into_iter().map(|attempt| attempt.0.as_u128()).collect()
+    }
+
+    #[test]
+    fn those_behind_a_refused_creation_are_told_once_and_not_of_a_hiccup() {
+        let mut lanes = Lanes::new(Limits::default());
+        (1..=3).for_each(|no| push(&mut lanes, no));
+        assert_eq!(refuse(&mut lanes, at(0)), [0; 0]);
+        assert_eq!(refuse(&mut lanes, at(10)), [1, 2, 3]);
+        push(&mut lanes, 4);
+        assert_eq!(refuse(&mut lanes, at(60)), [1, 4], "the one that tried, and who is new");
+        assert_eq!(refuse(&mut lanes, at(120)), [1]);
     }
 }

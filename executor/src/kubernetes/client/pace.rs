@@ -37,6 +37,11 @@ impl Pace {
         self.failures.is_power_of_two()
     }
 
+    /// More than once in a row.
+    pub(super) fn is_refused_again(&self) -> bool {
+        1 < self.failures
+    }
+
     pub(super) fn succeed(&mut self) {
         *self = Self::default();
     }
@@ -63,13 +68,16 @@ mod tests {
         assert_eq!(pace.room(at(0)), usize::MAX);
         pace.refuse(at(0));
         assert_eq!((pace.room(at(499)), pace.room(at(500))), (0, 1));
+        assert!(!pace.is_refused_again());
         pace.refuse(at(500));
+        assert!(pace.is_refused_again());
         assert_eq!((pace.room(at(1499)), pace.room(at(1500))), (0, 1));
         for _ in 0..40 {
             pace.refuse(at(2000));
         }
         assert_eq!((pace.room(at(31_999)), pace.room(at(32_000))), (0, 1));
         pace.succeed();
+        assert!(!pace.is_refused_again());
         assert_eq!(pace.room(at(2000)), usize::MAX);
     }
 

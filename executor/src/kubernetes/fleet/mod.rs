@@ -59,6 +59,8 @@ pub enum Happened {
     Ordered(Order),
     Watched(Site, Word),
     Answered(AttemptId, Answer),
+    /// Where it is to be made nothing can be made now, for this reason.
+    HeldBack(AttemptId, Arc<str>),
     NodeSpoke(AttemptId, NodeWord),
     LogEnded(AttemptId, Left),
     Swept {
@@ -166,6 +168,7 @@ impl Fleet {
             Happened::Ordered(order) => self.take_order(order, now, &mut todo),
             Happened::Watched(site, word) => self.take_word(site, word, now, &mut todo),
             Happened::Answered(attempt, answer) => self.feed(attempt, Input::Answer(answer), now, &mut todo),
+            Happened::HeldBack(attempt, reason) => self.feed(attempt, Input::HeldBack(reason), now, &mut todo),
             Happened::NodeSpoke(attempt, word) => self.feed(attempt, Input::Node(word), now, &mut todo),
             Happened::LogEnded(attempt, left) => self.feed(attempt, Input::LogEnded(left), now, &mut todo),
             Happened::Swept { attempt, uid, swept } => {

@@ -115,6 +115,7 @@ fn words(todo: &Todo) -> String {
         Todo::Report(Report::Synced { turn_max }) => format!("synced, turn {turn_max}"),
         Todo::Report(Report::Claimed { claim, .. }) => format!("claimed {claim}"),
         Todo::Report(Report::Started { .. }) => "started".into(),
+        Todo::Report(Report::Waits { reason, .. }) => format!("waits: {}", reason.as_deref().unwrap_or("no more")),
         Todo::Report(Report::Finished { outcome, .. }) => format!("finished {outcome:?}"),
         Todo::Attempt(_, effect) => {
             let text = format!("{effect:?}");
@@ -226,7 +227,9 @@ fn a_claim_that_no_list_shows_is_lost() {
 fn a_running_attempt_that_no_list_shows_is_a_matter_of_its_node() {
     let mut scene = Scene::new(&[open(AttemptState::Running, Some("u1"), Some("n1/b1"))]);
     scene.list("a", vec![]);
-    assert_eq!(scene.list("b", vec![]), "warn; lookatnode; synced, turn 0");
+    let told = scene.list("b", vec![]);
+    assert!(told.starts_with("warn; lookatnode; waits: somebody removed its pod by force"), "{told}");
+    assert!(told.ends_with("; synced, turn 0"), "{told}");
 }
 
 #[test]
@@ -238,6 +241,18 @@ fn an_attempt_that_a_later_list_does_not_show_is_looked_at() {
     assert_eq!(scene.list("a", vec![]), "look");
     let there = Looked::Pod(Box::new(pod(&[confirmed(), bound(), running(), version(31)])));
     assert_eq!(scene.step(Happened::Answered(id(), Answer::Looked(there))), "");
+}
+
+#[test]
+fn what_can_not_be_made_says_why_until_it_is_made() {
+    let mut scene = Scene::synced(&[]);
+    scene.order(Order::Launch(vec![launch(id(), 42)]));
+    let quota = |words: &str| Happened::HeldBack(id(), words.into());
+    assert_eq!(scene.step(quota("exceeded quota")), "waits: exceeded quota");
+    assert_eq!(scene.step(quota("exceeded quota")), "");
+    let made = Answer::Created(Made::Pod(Box::new(pod(&[]))));
+    assert_eq!(scene.step(Happened::Answered(id(), made)), "claimed c/a/u1; waits: no more");
+    assert_eq!(scene.step(Happened::HeldBack(other(), "it is nobody's".into())), "");
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Pod {
     pub version: Version,
     pub mark: Mark,
     pub gate: Gate,
+    /// Their names, if there are any.
+    pub other_gates: Option<Box<str>>,
     pub is_guarded: bool,
     /// Where it was bound to. Never changes once it is there.
     pub node: Option<Arc<str>>,
@@ -183,6 +185,7 @@ impl Pod {
             name: metadata.name.into(),
             version: Version::parse(&metadata.resource_version),
             gate,
+            other_gates: other_gates(&spec),
             is_guarded: metadata.finalizers.iter().any(|finalizer| finalizer == identity::FINALIZER),
             node: spec.node_name.as_deref().filter(|node| !node.is_empty()).map(Arc::from),
             deletion: metadata
@@ -215,6 +218,12 @@ impl Pod {
             Container::Ended(end) => end.started_at,
         }
     }
+}
+
+fn other_gates(spec: &raw::RawSpec) -> Option<Box<str>> {
+    let others = spec.scheduling_gates.iter().filter(|gate| gate.name != identity::GATE);
+    let names: Vec<String> = others.map(|gate| format!("`{}`", gate.name)).collect();
+    (!names.is_empty()).then(|| names.join(", ").into())
 }
 
 fn mark(metadata: &raw::RawMetadata) -> Option<Mark> {

@@ -41,12 +41,14 @@ fn spark_launch() -> Launch {
 fn a_driver_is_claimed_when_its_submission_is_whole() {
     let mut scene = made();
     assert_eq!(scene.take(application("", "")), "wake at 00:02:30; wake at 00:11:30");
-    let waits = "warn: its SparkApplication waits for the Spark operator to submit it; wake at 00:11:30";
-    assert_eq!(scene.at("00:02:30").take(Input::Wake), waits);
+    let waits = "its SparkApplication waits for the Spark operator to submit it";
+    let told = scene.at("00:02:30").take(Input::Wake);
+    assert_eq!(told, format!("warn: {waits}; wake at 00:11:30; its start waits: {waits}"));
     assert_eq!(scene.take(Input::Wake), "wake at 00:11:30", "it is said once");
-    let submits = "warn: its SparkApplication is being submitted by the Spark operator; wake at 00:11:30";
-    assert_eq!(scene.see(&[driver()]), submits);
-    assert_eq!(scene.take(application("SUBMITTED", "")), "claimed u1");
+    let submits = "its SparkApplication is being submitted by the Spark operator";
+    let told = scene.see(&[driver()]);
+    assert_eq!(told, format!("warn: {submits}; wake at 00:11:30; its start waits: {submits}"));
+    assert_eq!(scene.take(application("SUBMITTED", "")), "claimed u1; its start waits: no more");
     assert_eq!(scene.take(application("FAILED", "driver pod not found")), "", "the driver is the truth from here");
 }
 
@@ -105,10 +107,11 @@ fn what_no_operator_takes_is_given_up_but_not_what_is_suspended() {
     assert!(told.contains("waits for the Spark operator to submit it: given up after 600 s"), "{told}");
 
     let mut scene = made();
-    let held = "warn: its SparkApplication is suspended, by Kueue or by hand";
-    assert_eq!(scene.take(application("SUSPENDED", "")), held);
+    let held = "its SparkApplication is suspended, by Kueue or by hand";
+    assert_eq!(scene.take(application("SUSPENDED", "")), format!("warn: {held}; its start waits: {held}"));
     assert_eq!(scene.at("23:00:00").take(application("SUSPENDED", "")), "");
-    assert_eq!(scene.take(application("RESUMING", "")), "wake at 23:01:00; wake at 23:10:00");
+    let resumed = "wake at 23:01:00; wake at 23:10:00; its start waits: no more";
+    assert_eq!(scene.take(application("RESUMING", "")), resumed);
 }
 
 #[test]

@@ -14,7 +14,8 @@ fn running_as(claim: &str) -> Open {
 fn an_attempt_is_judged_by_its_own_namespace_alone() {
     let mut scene = Scene::new(&[running_as("c/a/u1")]);
     assert_eq!(scene.list("a", vec![]), "look", "nobody waits for `b`");
-    assert_eq!(scene.step(Happened::Answered(id(), Answer::Looked(Looked::Missing))), "warn; lookatnode");
+    let told = scene.step(Happened::Answered(id(), Answer::Looked(Looked::Missing)));
+    assert!(told.starts_with("warn; lookatnode; waits: somebody removed its pod by force"), "{told}");
     assert_eq!(scene.list("b", vec![]), "synced, turn 0");
 
     let mut scene = Scene::new(&[running_as("c/b/u1")]);

@@ -1,0 +1,99 @@
+//! Why an attempt does not begin, or does not end, in words for people. Pure.
+//!
+//! Nothing is decided from it. It is told when it changes, however often the same is seen.
+
+use std::sync::Arc;
+
+use gridflow_core::Timestamp;
+
+use super::{
+    super::{gone::Verdict, report::Report, trouble},
+    Attempt, Effect, Ending, Kind, Presence, Rules, Will, advance, application, apply,
+};
+
+/// A call that fails once and then works is nothing to speak of.
+const FAILURES_MIN: u32 = 2;
+
+pub(super) fn tell(attempt: &mut Attempt, rules: &Rules, now: Timestamp, effects: &mut Vec<Effect>) {
+    // What is over has its outcome.
+    if attempt.will == Will::Tidy || !matches!(attempt.ending, Ending::NotYet) {
+        return;
+    }
+    let reason = match to_end(attempt, now) {
+        Some(reason) => Some(reason),
+        None if attempt.told.started => None,
+        // It is on its way out, mostly for the very reason that was told; or it has started, and its node is asked.
+        None if attempt.cause.is_some() || attempt.will == Will::Cancel || has_started(attempt) => return,
+        None => to_begin(attempt, rules),
+    };
+    if reason != attempt.waits {
+        attempt.waits.clone_from(&reason);
+        let (run, has_started) = (attempt.run, attempt.told.started);
+        effects.push(Effect::Report(Report::Waits { run, attempt: attempt.id, has_started, reason }));
+    }
+}
+
+/// Nobody but its node can say that it is gone, and the node does not.
+fn to_end(attempt: &Attempt, now: Timestamp) -> Option<Arc<str>> {
+    if attempt.claim.is_none() || attempt.presence == Presence::Unlisted {
+        return None;
+    }
+    match advance::verdict(attempt, now) {
+        Verdict::AskNode(at) if at <= now => Some(for_its_node(attempt).into()),
+        // It has answered, and its kubelet has a moment to know better.
+        Verdict::AskNode(_) if attempt.told.started => attempt.waits.clone(),
+        Verdict::AskNode(_) | Verdict::NotYet | Verdict::Gone(_) => None,
+    }
+}
+
+fn has_started(attempt: &Attempt) -> bool {
+    attempt.pod.as_ref().is_some_and(|pod| pod.started_at().is_some())
+}
+
+pub(super) fn for_its_node(attempt: &Attempt) -> String {
+    let ways_out = "is removed, has booted again, or is tainted `node.kubernetes.io/out-of-service`";
+    match (attempt.node_name(), attempt.presence) {
+        (None, Presence::Missing) => {
+            "somebody removed its pod by force, and nobody knows which node had it: it is waited for".to_owned()
+        }
+        (None, Presence::Open | Presence::Unlisted) => "nobody knows where its pod is: it is waited for".to_owned(),
+        (Some(node), Presence::Missing) => format!(
+            "somebody removed its pod by force, so nobody reports its end: it is lost when node `{node}` {ways_out}"
+        ),
+        (Some(node), Presence::Open | Presence::Unlisted) => format!(
+            "node `{node}` does not say that its containers have ended: it is waited for until it does, or {ways_out}"
+        ),
+    }
+}
+
+/// What is in the way of its start, the latest word first.
+fn to_begin(attempt: &Attempt, rules: &Rules) -> Option<Arc<str>> {
+    failing(attempt)
+        .or_else(|| attempt.held_back.clone())
+        .or_else(|| application::waits_for(attempt).map(Into::into))
+        .or_else(|| on_its_way(attempt, rules).map(Into::into))
+}
+
+/// The call that it needs now does not come about.
+fn failing(attempt: &Attempt) -> Option<Arc<str>> {
+    let reason = attempt.retry.reason.as_ref().filter(|_| FAILURES_MIN <= attempt.retry.failures)?;
+    let words = match attempt.making.denied_since {
+        Some(since) if attempt.kind == Kind::Pod => {
+            let until = trouble::instant(since + apply::DENIED_PATIENCE);
+            format!("the cluster refuses the pod, given up at {until}: {reason}")
+        }
+        Some(_) | None => format!("it is tried again: {reason}"),
+    };
+    Some(words.into())
+}
+
+/// Its pod may run, and does not.
+fn on_its_way(attempt: &Attempt, rules: &Rules) -> Option<String> {
+    let pod = attempt.pod.as_ref().filter(|pod| pod.is_guarded)?;
+    if let Some(found) = trouble::trouble(pod, rules.unschedulable_after) {
+        let since = attempt.trouble.filter(|(kind, _)| *kind == found.kind).map(|(_, since)| since);
+        return Some(found.so_far(since));
+    }
+    let gates = pod.other_gates.as_deref()?;
+    Some(format!("its pod is held back by scheduling gates of others: {gates}"))
+}
