@@ -335,13 +335,31 @@ impl Workload {
         format!("runs, task instances, attempts, inbox, leader:\n{}", parts.join("\n--\n"))
     }
 
+    /// What became of a run, for people.
+    fn story(&self, dag: &str, run_id: &str) -> String {
+        let run = format!("(SELECT id FROM dag_run WHERE dag_id = '{dag}' AND run_id = '{run_id}')");
+        let parts = [
+            format!("SELECT * FROM transition_log WHERE dag_run_id = {run} ORDER BY turn"),
+            format!("SELECT task_no, state, reason, waits_for_run FROM task_instance WHERE dag_run_id = {run}"),
+            format!(
+                "SELECT task_no, try_number, attempt_id, outcome, exit_code, signal, message, queued_at, started_at,
+                   ended_at FROM attempt WHERE dag_run_id = {run} ORDER BY queued_at"
+            ),
+            format!("SELECT dag_id, run_id, state, reason FROM dag_run WHERE parent_run_id = {run}"),
+            format!("SELECT * FROM command WHERE payload::text LIKE '%' || {run} || '%'"),
+        ];
+        parts.map(|sql| self.cluster.sql(&sql).unwrap_or_else(|error| format!("{error:#}"))).join("\n--\n")
+    }
+
     /// Reads what is left and checks all of it.
     pub fn check(&self, asked: impl Into<Asked>, losses: Losses) -> Result<Evidence> {
         let evidence = Evidence::read(&self.cluster, &self.marks(), asked.into())?;
         check::check(&evidence, &self.rules(losses))?;
         let is_cancelled = |run: &Run| evidence.cancelled.contains(&(run.dag.clone(), run.run_id.clone()));
         if let Some(run) = evidence.runs.iter().find(|run| run.state != "success" && !is_cancelled(run)) {
-            anyhow::bail!("run {} of {} is {}: {}", run.run_id, run.dag, run.state, run.reason);
+            let Run { run_id, dag, state, reason, .. } = run;
+            let story = self.story(dag, run_id);
+            anyhow::bail!("run {run_id} of {dag} is {state}: {reason}; its story:\n{story}");
         }
         Ok(evidence)
     }
