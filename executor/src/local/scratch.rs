@@ -10,7 +10,6 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use nix::libc;
@@ -72,17 +71,29 @@ impl Scratch {
         }
     }
 
-    /// Removes the folders of crashed processes: old, and of no attempt that is still open.
-    pub(super) fn clear_leftovers(&self, is_open: impl Fn(Uuid) -> bool) -> io::Result<usize> {
-        let mut removed = 0;
+    /// Folders of attempts that are not open: left by a process that crashed, or of a launch that another one has under
+    /// way. How old they are tells nothing: clocks are set, and one that is used again is as old as its first use.
+    pub(super) fn unclaimed(&self, is_open: impl Fn(Uuid) -> bool) -> io::Result<Vec<(Uuid, PathBuf)>> {
+        let mut found = Vec::new();
         for entry in fs::read_dir(scratch_root(&self.state_dir))? {
             let entry = entry?;
             let name = entry.file_name();
             let Some((attempt, _)) = name.to_str().and_then(parse_scratch_name) else { continue };
-            let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| LEFTOVER_AGE < age) && !is_open(attempt) {
-                fs::remove_dir_all(entry.path())?;
-                removed += 1;
+            if !is_open(attempt) {
+                found.push((attempt, entry.path()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes folders, and says how many were there.
+    pub(super) fn remove(dirs: &[PathBuf]) -> io::Result<usize> {
+        let mut removed = 0;
+        for dir in dirs {
+            match fs::remove_dir_all(dir) {
+                Ok(()) => removed += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(removed)
@@ -114,9 +125,6 @@ impl Scratch {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Younger folders may belong to a launch that another process has under way.
-const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 
 /// Overwrites the context. Not by truncating first: ext4 writes such a file to disk when it is closed.
 fn reuse(dir: &Path, context: &[u8]) -> io::Result<()> {
@@ -176,5 +184,20 @@ mod tests {
             assert!(!dir.exists());
             assert!(scratch.free().is_empty(), "{number}");
         }
+    }
+
+    #[test]
+    fn folders_of_attempts_that_are_not_open_are_found_whatever_their_age() {
+        let state = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(state.path()).unwrap();
+        let [open, other] = [1, 2].map(Uuid::from_u128);
+        let [_, left] = [open, other].map(|attempt| scratch.make(attempt, 7, b"{}").unwrap());
+        scratch.make(Uuid::from_u128(3), 7, b"{}").unwrap();
+        scratch.clear(Uuid::from_u128(3), 7).unwrap();
+
+        let found = scratch.unclaimed(|attempt| attempt == open).unwrap();
+        assert_eq!(found, [(other, left.clone())]);
+        assert_eq!(Scratch::remove(&[left.clone(), left]).unwrap(), 1, "another process may be faster");
+        assert_eq!(scratch.unclaimed(|attempt| attempt == open).unwrap(), []);
     }
 }

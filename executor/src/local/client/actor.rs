@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -65,7 +66,7 @@ pub(super) struct Actor {
     pub(super) retry_at: Option<Instant>,
     pub(super) reports: VecDeque<Report>,
     pub(super) jobs: JoinSet<Done>,
-    pub(super) leftovers_cleared: bool,
+    pub(super) leftovers_sought: bool,
     pub(super) sync: Sync,
 }
 
@@ -105,6 +106,10 @@ pub(super) enum Done {
     Connected(Box<Result<Link, super::Error>>),
     Collected(Report, Told),
     Cleared,
+    /// Working folders of attempts that were not open.
+    Unclaimed(Vec<(Uuid, PathBuf)>),
+    /// They had their time.
+    Leftovers(Vec<(Uuid, PathBuf)>),
 }
 
 pub(super) async fn run(
@@ -130,7 +135,7 @@ pub(super) async fn run(
         retry_at: None,
         reports: VecDeque::new(),
         jobs: JoinSet::new(),
-        leftovers_cleared: false,
+        leftovers_sought: false,
         sync: Sync::default(),
     };
     let mut received = Vec::new();
@@ -264,6 +269,8 @@ impl Actor {
             },
             Done::Collected(report, told) => self.take_collected(report, told),
             Done::Cleared => {}
+            Done::Unclaimed(found) => self.wait_for_claims(found),
+            Done::Leftovers(leftovers) => self.clear_leftovers(leftovers),
         }
     }
 

@@ -1,9 +1,9 @@
 //! What the host says, and what commands left: records become reports.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use gridflow_core::{AttemptId, AttemptOutcome, Output, RunKey, Turn};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
@@ -11,12 +11,16 @@ use super::{
         layout::{OUTPUT_FILE, scratch_dir},
         output,
         report::Report,
+        scratch::Scratch,
         wire::{End, FromHost, Record, State, ToHost},
     },
     actor::{Actor, Done, RETRY_PAUSE, Told},
     link::Link,
     outcome::{outcome, timestamp, usage},
 };
+
+/// Longer than any launch can be under way, by a stopwatch.
+const UNCLAIMED_MAX: Duration = Duration::from_secs(3600);
 
 impl Actor {
     pub(super) fn take_message(&mut self, message: FromHost) {
@@ -27,7 +31,7 @@ impl Actor {
                 self.sync.told = Told::AfterSync;
                 self.sync.report = Some(Report::Synced { boot, turn_max: Turn(turn_max) });
                 self.report_sync();
-                self.clear_leftovers();
+                self.look_for_leftovers();
             }
             FromHost::Postponed { attempt, reason } => {
                 tracing::warn!(%reason, attempt.id = %attempt, "the host cannot start a command now");
@@ -143,14 +147,40 @@ impl Actor {
         });
     }
 
-    fn clear_leftovers(&mut self) {
-        if std::mem::replace(&mut self.leftovers_cleared, true) {
+    /// Once, when the host has told everything.
+    fn look_for_leftovers(&mut self) {
+        if std::mem::replace(&mut self.leftovers_sought, true) {
             return;
         }
         let open: HashSet<Uuid> = self.known.keys().chain(self.unconfirmed.keys()).copied().collect();
         let scratch = self.scratch.clone();
+        self.jobs.spawn_blocking(move || match scratch.unclaimed(|attempt| open.contains(&attempt)) {
+            Ok(found) => Done::Unclaimed(found),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for old working directories");
+                Done::Cleared
+            }
+        });
+    }
+
+    /// By then, whoever had a launch under way has claimed it, and the host has told.
+    pub(super) fn wait_for_claims(&mut self, unclaimed: Vec<(Uuid, PathBuf)>) {
+        if !unclaimed.is_empty() {
+            self.jobs.spawn(async move {
+                sleep(UNCLAIMED_MAX).await;
+                Done::Leftovers(unclaimed)
+            });
+        }
+    }
+
+    pub(super) fn clear_leftovers(&mut self, mut leftovers: Vec<(Uuid, PathBuf)>) {
+        if self.link.is_none() {
+            return self.wait_for_claims(leftovers);
+        }
+        leftovers.retain(|(attempt, _)| !self.known.contains_key(attempt) && !self.unconfirmed.contains_key(attempt));
+        let dirs: Vec<PathBuf> = leftovers.into_iter().map(|(_, dir)| dir).collect();
         self.jobs.spawn_blocking(move || {
-            match scratch.clear_leftovers(|attempt| open.contains(&attempt)) {
+            match Scratch::remove(&dirs) {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "removed old working directories"),
                 Err(error) => tracing::warn!(%error, "cannot remove old working directories"),
