@@ -174,7 +174,8 @@ impl Actor {
     }
 
     pub(super) fn clear_leftovers(&mut self, mut leftovers: Vec<(Uuid, PathBuf)>) {
-        if self.link.is_none() {
+        // After a reconnect, the host has yet to tell what others have claimed meanwhile.
+        if self.link.is_none() || self.sync.told == Told::BeforeSync {
             return self.wait_for_claims(leftovers);
         }
         leftovers.retain(|(attempt, _)| !self.known.contains_key(attempt) && !self.unconfirmed.contains_key(attempt));
