@@ -1,7 +1,8 @@
 //! What a request can end in besides an answer, in exactly the shapes of Airflow's API.
 //!
 //! Every error is `{"detail": …}`: a text, an object (unique constraints) or FastAPI's list of issues (422).
-//! What went wrong inside is logged with an id; the client sees the id alone.
+//! What went wrong inside is logged with an id, which is all that the client sees of it. A database that is away is a
+//! warning: nothing is to be mended here, and the client is told to ask again.
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -85,7 +86,7 @@ impl Error {
                 "message": message,
             }),
             Self::DatabaseGone(_) => {
-                self.log();
+                tracing::warn!(error.causes = %self.causes(), "request failed: {self}");
                 Value::String("the database does not answer: try again in a moment".to_owned())
             }
             Self::Store(_) | Self::Internal(_) => {
@@ -108,10 +109,13 @@ impl Error {
     /// Logs what the client must not see, and gives the id that leads to the line.
     fn log(&self) -> Uuid {
         let id = Uuid::now_v7();
-        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
-        let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        tracing::error!(error.id = %id, error.causes = %causes, "request failed: {self}");
+        tracing::error!(error.id = %id, error.causes = %self.causes(), "request failed: {self}");
         id
+    }
+
+    fn causes(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 }
 
