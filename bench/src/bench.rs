@@ -25,9 +25,16 @@ pub struct Bench {
     is_quick: bool,
     began: Instant,
     item: String,
-    site: Option<Site>,
+    shared: Option<Shared>,
     sites: usize,
     names: usize,
+}
+
+/// The installation that items share.
+#[derive(Debug)]
+pub struct Shared {
+    site: Site,
+    /// How many runs each DAG has been given.
     runs: HashMap<String, i64>,
 }
 
@@ -41,10 +48,9 @@ impl Bench {
             is_quick,
             began: Instant::now(),
             item: String::new(),
-            site: None,
+            shared: None,
             sites: 0,
             names: 0,
-            runs: HashMap::new(),
         }
     }
 
@@ -68,13 +74,18 @@ impl Bench {
 
     /// The installation that items share, with [`PARALLELISM`] attempts at a time; started when it is first asked for.
     pub fn site(&mut self) -> Result<&Site> {
-        if self.site.is_none() {
+        if self.shared.is_none() {
             self.progress("starting Gridflow on a new database");
             let settings = [("GRIDFLOW__SCHEDULER__PARALLELISM", PARALLELISM.to_string())];
-            self.site = Some(self.new_site(&[], &settings)?);
-            self.runs.clear();
+            self.shared = Some(Shared { site: self.new_site(&[], &settings)?, runs: HashMap::new() });
         }
-        self.site.as_ref().context("it was just started")
+        self.shared.as_ref().map(|shared| &shared.site).context("it was just started")
+    }
+
+    /// Puts the shared installation aside, alive, and takes the other one for it; a new one is started where there is
+    /// no other.
+    pub fn exchange(&mut self, other: &mut Option<Shared>) {
+        std::mem::swap(&mut self.shared, other);
     }
 
     /// An installation of an item's own. The shared one ends: it would not be idle enough to be measured beside.
@@ -93,7 +104,7 @@ impl Bench {
 
     /// Ends the shared installation; the next item that wants one gets a new one.
     pub fn end_site(&mut self) {
-        self.site = None;
+        self.shared = None;
     }
 
     /// A name that no run has yet.
@@ -104,12 +115,14 @@ impl Bench {
 
     /// Says that runs were made on the shared installation.
     pub fn count_runs(&mut self, dag: &str, runs: usize) {
-        *self.runs.entry(dag.to_owned()).or_default() += runs as i64;
+        if let Some(shared) = &mut self.shared {
+            *shared.runs.entry(dag.to_owned()).or_default() += runs as i64;
+        }
     }
 
     /// How many runs a DAG of the shared installation has been given.
     pub fn runs_of(&self, dag: &str) -> i64 {
-        self.runs.get(dag).copied().unwrap_or(0)
+        self.shared.as_ref().and_then(|shared| shared.runs.get(dag)).copied().unwrap_or(0)
     }
 
     /// Triggers one run on the shared installation.
