@@ -76,8 +76,33 @@ points! {
     Spawned = "host.spawned",
     /// A command's end is noticed and not on record.
     CommandEnded = "host.ended",
-    /// A report of the host is read; no turn has taken it. What it says is said. Refused: it gets lost.
+    /// A report of an executor is read; no turn has taken it. What it says is said. Refused: it gets lost.
     Reported = "report.taken",
+    /// The API server has made a pod; who asked for it has not heard. Refused: the answer gets lost.
+    PodMade = "pod.made",
+    /// The same of the Secret with a pod's files.
+    PodSecretMade = "pod.secret_made",
+    /// A claim is committed; its pod has not been let go.
+    PodConfirming = "pod.confirming",
+    /// The API server has let a pod go; who asked for it has not heard. Refused: the answer gets lost.
+    PodConfirmed = "pod.confirmed",
+    /// A pod is proven gone; the rest of its log has not been read.
+    PodGone = "pod.gone",
+    /// A pod's log is read to its end; its end is not reported.
+    PodLogRead = "pod.log_read",
+    /// A pod's end is committed; our finalizer is still on it.
+    PodReleasing = "pod.releasing",
+    /// Our finalizer is off; who asked for it has not heard. Refused: the answer gets lost.
+    PodReleased = "pod.released",
+    /// The API server deletes a pod; who asked for it has not heard. Refused: the answer gets lost.
+    PodDeleted = "pod.deleted",
+}
+
+impl Point {
+    /// Only what runs in a cluster passes it.
+    pub fn is_of_pods(self) -> bool {
+        self.name().starts_with("pod.")
+    }
 }
 
 /// Something went wrong because a test wanted it.

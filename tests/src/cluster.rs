@@ -20,6 +20,8 @@ pub struct Cluster {
     pub database: String,
     url: String,
     owns_server: bool,
+    /// What all of its schedulers are told beside the rest.
+    told: Vec<OsString>,
 }
 
 impl Cluster {
@@ -42,7 +44,12 @@ impl Cluster {
         for (name, text) in dags {
             std::fs::write(dir.path().join("dags").join(name), text)?;
         }
-        Ok(Self { dir, server, database, url, owns_server })
+        Ok(Self { dir, server, database, url, owns_server, told: Vec::new() })
+    }
+
+    /// From now on all of its schedulers get these arguments.
+    pub fn tell(&mut self, told: impl IntoIterator<Item = OsString>) {
+        self.told.extend(told);
     }
 
     /// The address of its database.
@@ -75,9 +82,10 @@ impl Cluster {
         Program::start_contained(&self.arguments(), &self.environment(more), &self.path(&format!("{name}.log")))
     }
 
-    fn arguments(&self) -> [OsString; 5] {
+    fn arguments(&self) -> Vec<OsString> {
         let (dags, state) = (self.path("dags"), self.path("state"));
-        ["scheduler".into(), "--dags".into(), dags.into(), "--state-dir".into(), state.into()]
+        let own: [OsString; 5] = ["scheduler".into(), "--dags".into(), dags.into(), "--state-dir".into(), state.into()];
+        own.into_iter().chain(self.told.iter().cloned()).collect()
     }
 
     fn environment<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -108,13 +116,13 @@ impl Cluster {
         remains::host(&self.path("state"))
     }
 
-    /// Ends every process of this node at once, with `kill -9`: schedulers, host, commands.
+    /// Ends every process of this node at once, with `kill -9`: schedulers, host, commands. Pods are on another one.
     pub fn kill_everything(&self) {
         if let Some(host) = self.host() {
             // First, or it would see its commands end and write that down.
             let _ = kill(host, Signal::SIGKILL);
         }
-        remains::end(self.dir.path());
+        remains::end_here(self.dir.path());
     }
 
     /// One value from the database.

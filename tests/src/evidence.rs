@@ -5,7 +5,10 @@
 pub(crate) mod marks;
 mod tables;
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use anyhow::Result;
 
@@ -24,6 +27,9 @@ pub struct Evidence {
     pub marks: Vec<Mark>,
     /// When everything was killed: whoever had not written its end by then ended then.
     pub killed_at: Vec<i64>,
+    /// When each pod's commands were last seen alive, by its uid, where somebody looked all the time: whoever had not
+    /// written its end by then was killed. A pod that nobody saw lived for a moment.
+    pub last_seen: Option<HashMap<String, i64>>,
     /// Runs that were asked for and confirmed, as DAG and run id.
     pub accepted: BTreeSet<(String, String)>,
     /// Runs whose end was asked for, whether that was confirmed or not.

@@ -56,23 +56,17 @@ impl Ground {
     }
 
     pub fn with_pods(kubernetes: &Arc<kubernetes::Cluster>) -> Result<Self> {
-        Self::local()?.with(kubernetes, kubernetes.kubeconfig())
+        let mut ground = Self::local()?;
+        ground.pods = Some(Pods::new(kubernetes, &ground.cluster)?);
+        Ok(ground)
     }
 
     /// Its schedulers reach the API server by a wire that can fail.
     pub fn wired(kubernetes: &Arc<kubernetes::Cluster>) -> Result<(Self, Wire)> {
-        let ground = Self::local()?;
-        let kubeconfig = std::fs::read_to_string(kubernetes.kubeconfig()).context("reading the kubeconfig")?;
-        let server = kubeconfig.split('"').find_map(|word| word.strip_prefix("https://")).context("the server")?;
-        let wire = Wire::start(server.parse().context("the server's address")?)?;
-        let own = ground.cluster.path("kubeconfig");
-        std::fs::write(&own, kubeconfig.replace(server, &format!("127.0.0.1:{}", wire.port())))?;
-        Ok((ground.with(kubernetes, &own)?, wire))
-    }
-
-    fn with(mut self, kubernetes: &Arc<kubernetes::Cluster>, kubeconfig: &Path) -> Result<Self> {
-        self.pods = Some(Pods::reached_by(kubernetes, &self.cluster, kubeconfig)?);
-        Ok(self)
+        let mut ground = Self::local()?;
+        let (pods, wire) = Pods::wired(kubernetes, &ground.cluster)?;
+        ground.pods = Some(pods);
+        Ok((ground, wire))
     }
 
     /// Where its pods are.

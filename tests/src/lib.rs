@@ -11,6 +11,7 @@ mod failpoints;
 mod ground;
 pub mod history;
 pub mod http;
+mod lookout;
 mod node;
 mod pods;
 mod program;

@@ -5,13 +5,14 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use gridflow_testkit::kubernetes::{self, DEBIAN, Namespace};
 use serde_json::{Value, json};
 
-use crate::{Cluster, gridflow};
+use crate::{Cluster, Wire, gridflow, wait_for};
 
 /// Where attempts of a test run as pods.
 #[derive(Debug)]
@@ -52,9 +53,44 @@ impl Pods {
         Ok(Self { namespace, file })
     }
 
+    /// The same for schedulers whose way to the API server is a wire that can fail.
+    pub fn wired(kubernetes: &Arc<kubernetes::Cluster>, cluster: &Cluster) -> Result<(Self, Wire)> {
+        let kubeconfig = std::fs::read_to_string(kubernetes.kubeconfig()).context("reading the kubeconfig")?;
+        let server = kubeconfig.split('"').find_map(|word| word.strip_prefix("https://")).context("the server")?;
+        let wire = Wire::start(server.parse().context("the server's address")?)?;
+        let own = cluster.path("kubeconfig");
+        std::fs::write(&own, kubeconfig.replace(server, &format!("127.0.0.1:{}", wire.port())))?;
+        Ok((Self::reached_by(kubernetes, cluster, &own)?, wire))
+    }
+
     /// What a scheduler is started with.
     pub fn arguments(&self) -> [OsString; 2] {
         ["--kubernetes".into(), self.file.clone().into()]
+    }
+
+    /// Waits until nothing is left but pods that failed, which people may look at for a while: no finalizer of ours, no
+    /// gate of ours, and no Secret whose pod is gone.
+    pub fn until_tidy(&self, within: Duration) -> Result<()> {
+        let mut left = String::new();
+        wait_for("the end of what is not needed any more", within, || {
+            left = self.untidy()?;
+            Ok(left.is_empty().then_some(()))
+        })
+        .with_context(|| left.clone())
+    }
+
+    fn untidy(&self) -> Result<String> {
+        let (secrets, pods) = (self.namespace.list("secrets")?, self.namespace.pods()?);
+        let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let is_kept = |pod: &Value| pod["metadata"]["finalizers"].is_null() && pod["status"]["phase"] == "Failed";
+        let kept: Vec<String> = pods.iter().filter(|pod| is_kept(pod)).map(name).collect();
+        let pods = pods.iter().filter(|pod| !is_kept(pod)).map(|pod| {
+            let Value::Object(metadata) = &pod["metadata"] else { return name(pod) };
+            let (finalizers, deleted) = (metadata.get("finalizers"), metadata.get("deletionTimestamp"));
+            format!("pod {} is {}, {finalizers:?}, deleted {deleted:?}", name(pod), pod["status"]["phase"])
+        });
+        let secrets = secrets.iter().map(name).filter(|secret| secret.starts_with("gf-") && !kept.contains(secret));
+        Ok(pods.chain(secrets.map(|secret| format!("secret {secret}"))).collect::<Vec<_>>().join("\n"))
     }
 
     /// The pods of an attempt, as they are now.

@@ -10,9 +10,10 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    Clock, Cluster, Program, Proxy,
+    Clock, Cluster, Pods, Program, Proxy,
     check::{self, Losses, Outputs, Rules},
     evidence::{Asked, Evidence, LIBRARY, Run, marks},
+    lookout::Lookout,
     remains, wait_for,
 };
 
@@ -30,6 +31,7 @@ pub const DAGS: [&str; 5] = ["fan", "flaky", "parent", "crowded", "littering"];
 pub const CROWD: &str = "crowd";
 
 /// A DAG: its name, its text, and what it promises.
+#[derive(Debug)]
 struct Promise {
     dag: &'static str,
     text: &'static str,
@@ -38,6 +40,42 @@ struct Promise {
     /// Task, pool, slots.
     slots: &'static [(&'static str, &'static str, usize)],
 }
+
+/// DAGs whose tasks run as pods, where there is a Kubernetes; runs of these are asked for.
+pub const POD_DAGS: [&str; 2] = ["pods", "flaky_pods"];
+
+/// Slots of [`POD_DAGS`]: pods at once.
+const PODS: (&str, usize) = ("pods", 5);
+
+/// Seconds are long for a pod, which takes some to start.
+const POD_PROMISES: [Promise; 2] = [
+    Promise {
+        dag: "pods",
+        text: "
+defaults: {executor: kubernetes, pool: pods}
+tasks:
+  a: {bash: '. $LIBRARY; work 0.1'}
+  b: {needs: a, bash: '. $LIBRARY; work 1.0'}
+  c: {needs: a, pool_slots: 2, bash: '. $LIBRARY; work 0.5'}
+  here: {needs: a, executor: local, pool: default_pool, bash: '. $LIBRARY; work 0.1'}
+  end: {needs: [b, c, here], empty: {}}
+",
+        max_active_tasks: 2,
+        max_active_runs: 3,
+        slots: &[("a", "pods", 1), ("b", "pods", 1), ("c", "pods", 2)],
+    },
+    Promise {
+        dag: "flaky_pods",
+        text: "
+defaults: {executor: kubernetes, pool: pods, retries: 1, retry_delay: 100ms}
+tasks:
+  fails_once: {bash: '. $LIBRARY; work 0.1; test $GRIDFLOW_TRY_NUMBER -ge 2'}
+",
+        max_active_tasks: 16,
+        max_active_runs: 4,
+        slots: &[("fails_once", "pods", 1)],
+    },
+];
 
 /// `work SECONDS` begins each command: its marks, its time, its output.
 const PROMISES: [Promise; 7] = [
@@ -153,24 +191,55 @@ pub struct Workload {
     /// Tasks of [`CROWD`] that may all run at once, but for [`Self::parallelism`]. None: there is no such DAG.
     crowd: usize,
     parallelism: usize,
+    promises: Vec<&'static Promise>,
+    pods: Option<PodShare>,
+}
+
+/// What some of the commands run in.
+#[derive(Debug)]
+struct PodShare {
+    pods: Pods,
+    lookout: Lookout,
 }
 
 impl Workload {
     /// Writes the DAGs, starts a first scheduler to have them published and ends it again.
     pub fn begin(cluster: Cluster) -> Result<Self> {
-        Self::crowded(cluster, 0)
+        Self::made_of(cluster, PROMISES.iter().collect(), 0, None)
     }
 
-    /// The same with one more DAG, of so many commands that take some seconds, four of five at once.
-    pub fn crowded(cluster: Cluster, crowd: usize) -> Result<Self> {
+    /// The same with one more DAG, of so many commands that take some seconds, four of five at once; and with
+    /// [`POD_DAGS`], where there are pods.
+    pub fn crowded(cluster: Cluster, crowd: usize, pods: Option<Pods>) -> Result<Self> {
+        let of_pods = POD_PROMISES.iter().filter(|_| pods.is_some());
+        let promises = PROMISES.iter().chain(of_pods).collect();
+        Self::made_of(cluster, promises, crowd, pods)
+    }
+
+    /// Only [`POD_DAGS`].
+    pub fn of_pods(cluster: Cluster, pods: Pods) -> Result<Self> {
+        Self::made_of(cluster, POD_PROMISES.iter().collect(), 0, Some(pods))
+    }
+
+    fn made_of(
+        mut cluster: Cluster,
+        promises: Vec<&'static Promise>,
+        crowd: usize,
+        pods: Option<Pods>,
+    ) -> Result<Self> {
+        cluster.tell(pods.iter().flat_map(Pods::arguments));
         let work = "work() { sleep \"$1\"; printf '\"%s\"' \"$GRIDFLOW_ATTEMPT_ID\" > \"$GRIDFLOW_OUTPUT\"; }\n";
         fs::write(cluster.path("library.sh"), format!("{LIBRARY}{work}")).context("writing the library")?;
         fs::create_dir(cluster.path("in"))?;
-        let workload = Self { cluster, crowd, parallelism: PARALLELISM.max(crowd * 4 / 5) };
-        for promise in &PROMISES {
+        // Beside what others run.
+        let for_pods = if pods.is_some() { PODS.1 } else { 0 };
+        let share = |pods| -> Result<_> { Ok(PodShare { pods, lookout: Lookout::begin(cluster.path("marks"))? }) };
+        let pods = pods.map(share).transpose()?;
+        let workload = Self { cluster, crowd, parallelism: PARALLELISM.max(crowd * 4 / 5) + for_pods, promises, pods };
+        for promise in &workload.promises {
             workload.save(promise, "first")?;
         }
-        let mut dags = PROMISES.len();
+        let mut dags = workload.promises.len();
         if 0 < crowd {
             let task = |no| format!("  {}: {{pool: {CROWD}, bash: '. $LIBRARY; work 4.0'}}\n", one_of_crowd(no));
             let tasks: String = (0..crowd).map(task).collect();
@@ -208,11 +277,16 @@ impl Workload {
         self.cluster.scheduler_contained(name, &limits(&self.parallelism.to_string()))
     }
 
-    /// Asks for that many runs of each DAG.
+    /// Asks for that many runs of each of [`DAGS`].
     pub fn ask(&self, prefix: &str, each: usize) -> Result<Vec<(String, String)>> {
+        self.ask_for(&DAGS, prefix, each)
+    }
+
+    /// Asks for that many runs of each of these.
+    pub fn ask_for(&self, dags: &[&str], prefix: &str, each: usize) -> Result<Vec<(String, String)>> {
         let mut accepted = Vec::new();
         for no in 0..each {
-            for dag in DAGS {
+            for dag in dags.iter().copied() {
                 let run_id = format!("{prefix}-{no}");
                 self.cluster.queue_run(dag, &run_id)?;
                 accepted.push((dag.to_owned(), run_id));
@@ -229,7 +303,7 @@ impl Workload {
 
     /// Saves one of the DAGs again; each note makes another version of it.
     pub fn edit(&self, no: usize, note: &str) -> Result<()> {
-        self.save(&PROMISES[no % PROMISES.len()], note)
+        self.save(self.promises[no % self.promises.len()], note)
     }
 
     fn save(&self, promise: &Promise, note: &str) -> Result<()> {
@@ -263,20 +337,25 @@ impl Workload {
         fs::rename(draft, self.cluster.path("in").join(name)).context("landing a file")
     }
 
-    /// Ends everything at once, makes sure that nothing is left, and writes that down.
+    /// Where pods run, if any do.
+    pub fn pods(&self) -> Option<&Pods> {
+        self.pods.as_ref().map(|share| &share.pods)
+    }
+
+    /// Ends everything on this node at once, makes sure that nothing is left, and writes that down.
     pub fn kill_everything(&self) -> Result<()> {
         self.cluster.kill_everything();
         let dir = self.cluster.path("");
         wait_for("the end of all processes", Duration::from_secs(10), || {
-            remains::end(&dir);
-            Ok(remains::naming(&dir).is_empty().then_some(()))
+            remains::end_here(&dir);
+            Ok(remains::naming_here(&dir).is_empty().then_some(()))
         })?;
         let mut marks = OpenOptions::new().append(true).create(true).open(self.marks())?;
         writeln!(marks, "killed {}", now_us()).context("writing down that everything was killed")
     }
 
     fn pools(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        POOLS.into_iter().chain((0 < self.crowd).then_some((CROWD, self.crowd)))
+        POOLS.into_iter().chain((0 < self.crowd).then_some((CROWD, self.crowd))).chain(self.pods.iter().map(|_| PODS))
     }
 
     pub fn marks(&self) -> PathBuf {
@@ -288,18 +367,21 @@ impl Workload {
         Rules {
             parallelism: self.parallelism,
             pools: self.pools().map(|(pool, slots)| (name(pool), slots)).collect(),
-            slots: PROMISES
+            slots: self
+                .promises
                 .iter()
                 .flat_map(|promise| promise.slots.iter().map(|slots| (promise.dag, *slots)))
                 .map(|(dag, (task, pool, slots))| ((name(dag), name(task)), (name(pool), slots)))
                 .chain((0..self.crowd).map(|no| ((name(CROWD), one_of_crowd(no)), (name(CROWD), 1))))
                 .collect(),
-            max_active_tasks: PROMISES
+            max_active_tasks: self
+                .promises
                 .iter()
                 .map(|promise| (name(promise.dag), promise.max_active_tasks))
                 .chain([(name(CROWD), self.crowd)])
                 .collect(),
-            max_active_runs: PROMISES
+            max_active_runs: self
+                .promises
                 .iter()
                 .map(|promise| (name(promise.dag), promise.max_active_runs))
                 .chain([(name(CROWD), 1)])
@@ -353,7 +435,13 @@ impl Workload {
 
     /// Reads what is left and checks all of it.
     pub fn check(&self, asked: impl Into<Asked>, losses: Losses) -> Result<Evidence> {
-        let evidence = Evidence::read(&self.cluster, &self.marks(), asked.into())?;
+        let mut evidence = Evidence::read(&self.cluster, &self.marks(), asked.into())?;
+        if let Some(share) = &self.pods {
+            evidence.last_seen = Some(share.lookout.last_seen());
+            let alive = remains::pods_naming(&self.marks());
+            anyhow::ensure!(alive.is_empty(), "all attempts are closed, and commands live in these pods: {alive:?}");
+            share.pods.until_tidy(PATIENCE)?;
+        }
         check::check(&evidence, &self.rules(losses))?;
         let is_cancelled = |run: &Run| evidence.cancelled.contains(&(run.dag.clone(), run.run_id.clone()));
         if let Some(run) = evidence.runs.iter().find(|run| run.state != "success" && !is_cancelled(run)) {

@@ -103,6 +103,7 @@ fn healthy() -> Evidence {
             mark(MarkKind::End, "b1", "2", "work", 350),
         ],
         killed_at: vec![200],
+        last_seen: None,
         accepted: [("load".to_owned(), "run-1".to_owned())].into(),
         cancelled: [].into(),
         asked: ["key".to_owned()].into(),
@@ -139,6 +140,24 @@ fn a_history_that_is_well_passes() {
     assert_eq!(findings(&healthy(), &rules()), Vec::<Finding>::new());
 }
 
+/// The attempt that was lost ran in a pod, whose commands were last seen then.
+fn beside_a_killed_pod(evidence: &mut Evidence, last_seen: i64) {
+    evidence.marks[0].pod = "pod-0".into();
+    evidence.attempts[0].claim = "pod-0".into();
+    evidence.killed_at.clear();
+    evidence.last_seen = Some([("pod-0".to_owned(), last_seen)].into());
+}
+
+#[test]
+fn a_command_that_was_killed_with_its_pod_ended_when_it_was_last_seen() {
+    let mut evidence = healthy();
+    beside_a_killed_pod(&mut evidence, 219);
+    assert_eq!(findings(&evidence, &rules()), Vec::<Finding>::new());
+    // Nobody saw it: it did not live for long.
+    evidence.last_seen = Some([].into());
+    assert_eq!(findings(&evidence, &rules()), Vec::<Finding>::new());
+}
+
 #[test]
 fn doctored_starts_are_caught() {
     caught(Invariant::OneLaunch, "a command that started twice", |evidence| {
@@ -155,6 +174,9 @@ fn doctored_starts_are_caught() {
     });
     caught(Invariant::OneLaunch, "a start in a pod of an attempt without a claim", |evidence| {
         evidence.attempts[2].claim.clear();
+    });
+    caught(Invariant::OneLaunch, "an attempt beside a pod that lived", |evidence| {
+        beside_a_killed_pod(evidence, 221);
     });
     caught(Invariant::OneLaunch, "a start of what never started", |evidence| {
         evidence.attempts[0].outcome = "never_started".into();

@@ -22,10 +22,21 @@ pub(super) fn intervals(evidence: &Evidence, findings: &mut Vec<Finding>) -> Vec
     for mark in &evidence.marks {
         of.entry(&mark.attempt).or_default().push(mark);
     }
-    of.into_values().filter_map(|marks| interval(&marks, &evidence.killed_at, findings)).collect()
+    of.into_values().filter_map(|marks| interval(evidence, &marks, findings)).collect()
 }
 
-fn interval(marks: &[&Mark], killed_at: &[i64], findings: &mut Vec<Finding>) -> Option<Interval> {
+/// When a process that wrote no end was killed: with its pod, or with everything.
+fn killed_at(evidence: &Evidence, start: &Mark) -> Option<i64> {
+    match &evidence.last_seen {
+        Some(last_seen) if !start.pod.is_empty() => {
+            // It lived, if only for a moment.
+            Some(last_seen.get(&start.pod).copied().unwrap_or(start.at).max(start.at + 1))
+        }
+        Some(_) | None => evidence.killed_at.iter().copied().filter(|at| start.at <= *at).min(),
+    }
+}
+
+fn interval(evidence: &Evidence, marks: &[&Mark], findings: &mut Vec<Finding>) -> Option<Interval> {
     let of = |kind| marks.iter().copied().filter(move |mark: &&Mark| mark.kind == kind);
     let first = marks.first()?;
     let starts: Vec<&Mark> = of(MarkKind::Start).collect();
@@ -41,11 +52,10 @@ fn interval(marks: &[&Mark], killed_at: &[i64], findings: &mut Vec<Finding>) -> 
             format!("attempt {} started {} times: {pids:?}", first.attempt, pids.len()),
         );
     }
-    // A process that wrote no end ended when everything was killed; or it still lives, for all we know.
-    let killed = killed_at.iter().copied().filter(|at| start <= *at).min();
+    // A process that wrote no end was killed; or it still lives, for all we know.
     let end_of = |start: &Mark, kind| {
-        let own = of(kind).filter(|end| end.pid == start.pid).map(|end| end.at).max();
-        own.or(killed)
+        let own = of(kind).filter(|end| end.pid == start.pid && end.pod == start.pod).map(|end| end.at).max();
+        own.or_else(|| killed_at(evidence, start))
     };
     let commands = starts.iter().map(|mark| end_of(mark, MarkKind::End));
     let children = of(MarkKind::ChildStart).map(|mark| end_of(mark, MarkKind::ChildEnd));

@@ -37,7 +37,7 @@ fn nothing_is_lost_or_doubled_whatever_strikes() -> Result<()> {
 fn history(seed: u64, count: usize) -> Result<()> {
     let cluster = Cluster::on_own_server(Settings::new(Durability::Full), &[])?;
     let crowd = if count <= FAULTS_DEFAULT { CROWD } else { CROWD_IN_LONG_FORM };
-    let workload = Workload::crowded(cluster, crowd)?;
+    let workload = Workload::crowded(cluster, crowd, None)?;
     let mut site = Site::begin(&workload)?;
     let mut dice = Dice(seed);
     let mut done: BTreeMap<String, usize> = BTreeMap::new();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use gridflow_core::{AttemptId, ExecutorKind, Timestamp};
+use gridflow_failpoint::{Point, reach};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
@@ -319,6 +320,7 @@ impl Actor {
             }
             Done::Again { cluster, attempt, effect } => self.lanes[cluster].push(Job::Attempt(attempt, effect)),
             Done::Log(attempt, left) => {
+                reach(Point::PodLogRead);
                 self.logs.remove(&attempt);
                 self.take(Happened::LogEnded(attempt, left));
             }
@@ -427,6 +429,7 @@ impl Actor {
     }
 
     fn end_log(&mut self, attempt: AttemptId, ended: Ended) {
+        reach(Point::PodGone);
         if let Some(log) = self.logs.get_mut(&attempt) {
             if let Some(tell) = log.ended.take() {
                 // A task that is over has said so itself.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use gridflow_core::{AttemptId, InstallationId, RunKey};
+use gridflow_failpoint::{Point, check, reach};
 
 use super::{
     super::{
@@ -69,6 +70,18 @@ impl Failed {
     }
 }
 
+/// Asks for a change. A test may step in once it was made and before anybody has heard of it, or lose the answer.
+async fn change(
+    cluster: &Cluster,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    within: Duration,
+    made: Point,
+) -> Result<String, Failed> {
+    let answer = text(cluster, request, within).await?;
+    check(made).map_err(|injected| Failed::Unknown(injected.to_string()))?;
+    Ok(answer)
+}
+
 async fn text(
     cluster: &Cluster,
     request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
@@ -121,7 +134,8 @@ async fn create_pod(cluster: &Cluster, installation: InstallationId, launch: &La
     let api = pods(&launch.namespace);
     let manifest = identity::stamp_pod(pod.clone(), installation, launch);
     let request = api.create(&PostParams::default(), manifest.to_string().into_bytes());
-    let failed = match text(cluster, request, CREATE_WITHIN).await.and_then(|text| parse::<RawPod>(&text)) {
+    let made = change(cluster, request, CREATE_WITHIN, Point::PodMade).await;
+    let failed = match made.and_then(|text| parse::<RawPod>(&text)) {
         Ok(raw) => {
             return Pod::read(raw)
                 .map_or_else(|| Made::Foreign("its labels were removed".to_owned()), |pod| Made::Pod(Box::new(pod)));
@@ -218,12 +232,15 @@ pub(super) async fn make_secret(cluster: &Cluster, launch: &Launch, owner: &Owne
         Ok(secret) => secret,
         Err(error) => return Refused::Invalid(error.to_string()),
     };
-    let create = || api.create(&PostParams::default(), secret.clone());
-    let mut made = text(cluster, create(), CALL_WITHIN).await;
+    let create = || {
+        let request = api.create(&PostParams::default(), secret.clone());
+        change(cluster, request, CALL_WITHIN, Point::PodSecretMade)
+    };
+    let mut made = create().await;
     if matches!(&made, Err(failed) if failed.code() == 409) {
         made = match text(cluster, api.delete(&name, &DeleteParams::default()), CALL_WITHIN).await {
             Err(failed) if failed.code() != 404 => Err(failed),
-            Ok(_) | Err(_) => text(cluster, create(), CALL_WITHIN).await,
+            Ok(_) | Err(_) => create().await,
         };
     }
     match made {
@@ -265,7 +282,9 @@ pub(super) async fn confirm(cluster: &Cluster, namespace: &str, name: &str, uid:
         "spec": {"schedulingGates": [{"name": identity::GATE, "$patch": "delete"}]},
     });
     let request = pods(namespace).patch(name, &PatchParams::default(), &Patch::Strategic(patch));
-    let failed = match text(cluster, request, CALL_WITHIN).await.and_then(|text| parse::<RawPod>(&text)) {
+    reach(Point::PodConfirming);
+    let patched = change(cluster, request, CALL_WITHIN, Point::PodConfirmed).await;
+    let failed = match patched.and_then(|text| parse::<RawPod>(&text)) {
         Ok(raw) => return Pod::read(raw).map_or(Confirmed::NotOurs, |pod| Confirmed::Pod(Box::new(pod))),
         Err(failed) => failed,
     };
@@ -299,7 +318,8 @@ pub(super) async fn delete(
         preconditions: Some(Preconditions { uid: Some(uid.to_string()), resource_version: version }),
         ..DeleteParams::default()
     };
-    let failed = match text(cluster, pods(namespace).delete(name, &params), CALL_WITHIN).await {
+    let request = pods(namespace).delete(name, &params);
+    let failed = match change(cluster, request, CALL_WITHIN, Point::PodDeleted).await {
         Ok(_) => return Deleted::Asked,
         Err(failed) => failed,
     };
@@ -321,7 +341,8 @@ pub(super) async fn release(cluster: &Cluster, namespace: &str, name: &str, uid:
         "metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [identity::FINALIZER]},
     });
     let request = pods(namespace).patch(name, &PatchParams::default(), &Patch::Strategic(patch));
-    match text(cluster, request, CALL_WITHIN).await {
+    reach(Point::PodReleasing);
+    match change(cluster, request, CALL_WITHIN, Point::PodReleased).await {
         Ok(_) => Refused::Done(()),
         Err(failed) => match failed.code() {
             404 => Refused::Missing,
