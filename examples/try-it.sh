@@ -26,6 +26,8 @@ started=$(mktemp)
 gaps=$(mktemp)
 trap 'rm -f "$started" "$gaps"' EXIT
 
+# The same result is not published again, and would not be seen to come.
+rm -f data/curated/weather_by_month.csv
 drop examples/data/weather.csv weather.csv
 await 'data/curated/weather_by_month.csv'
 echo 'published: data/curated/weather_by_month.csv'
