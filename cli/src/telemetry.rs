@@ -31,7 +31,7 @@ pub struct LogArgs {
 
 /// Call once, before anything is logged.
 pub fn start(args: &LogArgs) -> Result<()> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|error| {
+    let filter = filter(&args.log).map_err(|error| {
         Failure::user(format!("`{}` is not a log filter", args.log))
             .because(&error)
             .help("use a level such as `info`, or `info,gridflow_scheduler=debug`")
@@ -45,4 +45,59 @@ pub fn start(args: &LogArgs) -> Result<()> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| Failure::ours("cannot start logging").because(&*error))
+}
+
+/// Of a call that failed this library says an error, and neither which one nor to whom. Whoever made the call says it
+/// all, and how bad it is. A filter that names it has the last word.
+const QUIET: &str = "kube_client=off";
+
+fn filter(wanted: &str) -> std::result::Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(format!("{QUIET},{wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged of an error of ours and one of the library's.
+    fn logged(wanted: &str) -> usize {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter(wanted).unwrap())
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "gridflow_executor::kubernetes", "ours");
+            tracing::error!(target: "kube_client::client::builder", "failed with error");
+        });
+        let text = lines.0.lock().unwrap().clone();
+        text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count()
+    }
+
+    #[test]
+    fn a_library_that_names_no_cluster_is_heard_only_by_who_asks_for_it() {
+        assert_eq!(logged("info,sqlx=warn"), 1);
+        assert_eq!(logged("info"), 1);
+        assert_eq!(logged("info,kube_client=error"), 2);
+    }
 }

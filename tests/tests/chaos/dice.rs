@@ -18,6 +18,19 @@ impl Dice {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.roll() % bound
     }
+
+    /// That many cards in random order, each kind before any comes again.
+    pub fn deck<T: Copy>(&mut self, kinds: &[T], count: usize) -> Vec<T> {
+        let mut deck = Vec::new();
+        while deck.len() < count {
+            let mut all = kinds.to_vec();
+            while !all.is_empty() {
+                deck.push(all.swap_remove(self.below(all.len() as u64) as usize));
+            }
+        }
+        deck.truncate(count);
+        deck
+    }
 }
 
 pub fn any_seed() -> u64 {

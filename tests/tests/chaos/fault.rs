@@ -61,15 +61,7 @@ const ALL: [Fault; 20] = [
 
 /// That many faults in random order, each kind before any comes again.
 pub fn deck(dice: &mut Dice, count: usize) -> Vec<Fault> {
-    let mut deck = Vec::new();
-    while deck.len() < count {
-        let mut all = ALL.to_vec();
-        while !all.is_empty() {
-            deck.push(all.swap_remove(dice.below(all.len() as u64) as usize));
-        }
-    }
-    deck.truncate(count);
-    deck
+    dice.deck(&ALL, count)
 }
 
 impl Fault {

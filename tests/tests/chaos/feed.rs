@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use gridflow_tests::{
     evidence::Asked,
     http,
-    workload::{CROWD, DAGS, Workload},
+    workload::{CROWD, DAGS, POD_DAGS, Workload},
 };
 
 use crate::node::Door;
@@ -26,6 +26,14 @@ const PAUSE: Duration = Duration::from_millis(120);
 const CANCEL_EVERY: usize = 9;
 const EDIT_EVERY: usize = 11;
 const CROWD_EVERY: usize = 40;
+const PODS_EVERY: usize = 3;
+/// The same for runs of pods: they take longer, and take no room from the others.
+const PODS_UNFINISHED_MAX: usize = 3;
+
+const UNFINISHED: &str = "SELECT count(*) FROM dag_run
+    WHERE state IN ('queued', 'running') AND dag_id NOT IN ('pods', 'flaky_pods')";
+const PODS_UNFINISHED: &str = "SELECT count(*) FROM dag_run
+    WHERE state IN ('queued', 'running') AND dag_id IN ('pods', 'flaky_pods')";
 
 /// What was asked for, and how many files landed.
 pub type Fed = (Asked, usize);
@@ -61,29 +69,19 @@ fn feed(workload: &Workload, door: &Door, is_over: &AtomicBool) -> Result<Fed> {
         if no % CANCEL_EVERY == 0 {
             cancel_one(workload, &mut asked, no);
         }
-        let unfinished = workload.cluster.sql("SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')");
         if no % CROWD_EVERY == 0 {
             gather(workload, &mut asked, no);
         }
-        // Nobody can ask while the database is away.
-        let Ok(Ok(unfinished)) = unfinished.map(|count| count.parse::<usize>()) else { continue };
-        if UNFINISHED_MAX < unfinished {
+        if no % PODS_EVERY == 0 && workload.pods().is_some() && has_room(workload, PODS_UNFINISHED, PODS_UNFINISHED_MAX)
+        {
+            ask(workload, door, &mut asked, POD_DAGS[no / PODS_EVERY % POD_DAGS.len()], no);
+        }
+        if !has_room(workload, UNFINISHED, UNFINISHED_MAX) {
             continue;
         }
         let choice = no % (DAGS.len() + 1);
         match DAGS.get(choice) {
-            Some(dag) => {
-                let run_id = format!("feed-{no}");
-                // Without a confirmation it may be there or not; with one it must be.
-                let is_confirmed = if no % 2 == 0 {
-                    workload.cluster.queue_run(dag, &run_id).is_ok()
-                } else {
-                    ask(door, dag, &run_id)
-                };
-                if is_confirmed {
-                    asked.runs.push(((*dag).to_owned(), run_id));
-                }
-            }
+            Some(dag) => ask(workload, door, &mut asked, dag, no),
             None => {
                 workload.land(&format!("{no}.csv"))?;
                 landed += 1;
@@ -91,6 +89,25 @@ fn feed(workload: &Workload, door: &Door, is_over: &AtomicBool) -> Result<Fed> {
         }
     }
     Ok((asked, landed))
+}
+
+/// Nobody can ask while the database is away.
+fn has_room(workload: &Workload, unfinished: &str, max: usize) -> bool {
+    let count = workload.cluster.sql(unfinished).ok().and_then(|count| count.parse::<usize>().ok());
+    count.is_some_and(|count| count <= max)
+}
+
+/// Asks for a run, one way or the other. Without a confirmation it may be there or not; with one it must be.
+fn ask(workload: &Workload, door: &Door, asked: &mut Asked, dag: &str, no: usize) {
+    let run_id = format!("feed-{no}");
+    let is_confirmed = if no.is_multiple_of(2) {
+        workload.cluster.queue_run(dag, &run_id).is_ok()
+    } else {
+        ask_api(door, dag, &run_id)
+    };
+    if is_confirmed {
+        asked.runs.push((dag.to_owned(), run_id));
+    }
 }
 
 /// Asks for a crowd, unless one is on its way.
@@ -104,7 +121,7 @@ fn gather(workload: &Workload, asked: &mut Asked, no: usize) {
 }
 
 /// Asks the API. True if it has confirmed.
-fn ask(door: &Door, dag: &str, run_id: &str) -> bool {
+fn ask_api(door: &Door, dag: &str, run_id: &str) -> bool {
     let Some((address, token)) = door.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return false };
     let body = format!(r#"{{"dag_run_id": "{run_id}", "logical_date": null}}"#);
     http::post(&address, &token, &format!("/api/v2/dags/{dag}/dagRuns"), &body).is_ok_and(|status| status == 200)

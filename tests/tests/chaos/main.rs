@@ -1,17 +1,25 @@
 //! Hundreds of processes run while faults strike at random moments; afterwards everything is checked.
 //!
+//! Where there is a Kubernetes some commands run as pods, and faults of their own strike them in between.
+//!
 //! `GRIDFLOW_FAULTS` is how many faults there are, `GRIDFLOW_FAULTS_SEED` which ones and when: a failure prints it.
 
 mod dice;
 mod fault;
 mod feed;
 mod node;
+mod pods;
 
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result};
 use gridflow_testkit::postgres::{Durability, Settings};
-use gridflow_tests::{Cluster, check::Losses, workload::Workload};
+use gridflow_tests::{
+    Cluster,
+    check::Losses,
+    evidence::Attempt,
+    workload::{POD_DAGS, Workload},
+};
 
 use crate::{dice::Dice, feed::Feed, node::Site};
 
@@ -19,6 +27,8 @@ const FAULTS_DEFAULT: usize = 12;
 /// Commands that run at once, beside some dozens of other DAGs'.
 const CROWD: usize = 50;
 const CROWD_IN_LONG_FORM: usize = 300;
+/// For so many faults of everything else there is one of pods.
+const FAULTS_PER_POD_FAULT: usize = 3;
 /// After the last fault.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -37,9 +47,13 @@ fn nothing_is_lost_or_doubled_whatever_strikes() -> Result<()> {
 fn history(seed: u64, count: usize) -> Result<()> {
     let cluster = Cluster::on_own_server(Settings::new(Durability::Full), &[])?;
     let crowd = if count <= FAULTS_DEFAULT { CROWD } else { CROWD_IN_LONG_FORM };
-    let workload = Workload::crowded(cluster, crowd, None)?;
+    let (pods, wire) = pods::pods(&cluster)?.unzip();
+    let workload = Workload::crowded(cluster, crowd, pods)?;
     let mut site = Site::begin(&workload)?;
     let mut dice = Dice(seed);
+    // Of their own, so that the others are the same without them.
+    let mut pod_dice = Dice(seed);
+    let mut pod_deck = pods::deck(&mut pod_dice, count / FAULTS_PER_POD_FAULT);
     let mut done: BTreeMap<String, usize> = BTreeMap::new();
     let mut deck = fault::deck(&mut dice, count);
     let (asked, landed) = thread::scope(|scope| -> Result<_> {
@@ -51,6 +65,14 @@ fn history(seed: u64, count: usize) -> Result<()> {
                 eprintln!("{} {fault:?}", count - deck.len());
                 fault.strike(&mut site, &mut dice).with_context(|| format!("{fault:?}"))?;
                 *done.entry(format!("{fault:?}")).or_default() += 1;
+                if let (Some(pods), Some(wire)) = (workload.pods(), &wire)
+                    && deck.len() < pod_deck.len() * FAULTS_PER_POD_FAULT
+                    && let Some(fault) = pod_deck.pop()
+                {
+                    eprintln!("  pods: {fault:?}");
+                    fault.strike(pods, wire, &mut pod_dice).with_context(|| format!("{fault:?}"))?;
+                    *done.entry(format!("{fault:?}")).or_default() += 1;
+                }
             }
             Ok(())
         };
@@ -65,12 +87,16 @@ fn history(seed: u64, count: usize) -> Result<()> {
     let losses = if count == 0 { Losses::None } else { Losses::Expected };
     let evidence = workload.check(asked, losses).with_context(|| site.logs())?;
     assert_eq!(evidence.events.len(), landed, "each file that landed is one event");
-    let lost = evidence.attempts.iter().filter(|attempt| attempt.outcome == "lost").count();
+    let lost = evidence.attempts.iter().filter(|attempt| attempt.outcome == "lost");
+    let of_pods = |attempt: &&Attempt| !attempt.claim.is_empty();
     eprintln!(
-        "{} runs of which {} were cancelled, {} attempts of which {lost} were lost, {} leaders; {done:?}",
+        "{} runs of which {} were cancelled, {} attempts ({} of pods) of which {} ({}) were lost, {} leaders; {done:?}",
         evidence.runs.len(),
         evidence.cancelled.len(),
         evidence.attempts.len(),
+        evidence.attempts.iter().filter(of_pods).count(),
+        lost.clone().count(),
+        lost.filter(of_pods).count(),
         evidence.log.last().map_or(0, |row| row.epoch),
     );
     Ok(())
@@ -79,9 +105,14 @@ fn history(seed: u64, count: usize) -> Result<()> {
 /// The harness itself, and that nothing is wrongly given up where nothing happens.
 #[test]
 fn where_nothing_strikes_each_try_is_one_attempt() -> Result<()> {
-    let workload = Workload::begin(Cluster::new(&[])?)?;
+    let cluster = Cluster::new(&[])?;
+    let (pods, _wire) = pods::pods(&cluster)?.unzip();
+    let workload = Workload::crowded(cluster, 0, pods)?;
     let _scheduler = workload.scheduler("only", None)?;
-    let accepted = workload.ask("run", 3)?;
+    let mut accepted = workload.ask("run", 3)?;
+    if workload.pods().is_some() {
+        accepted.extend(workload.ask_for(&POD_DAGS, "run", 2)?);
+    }
     for no in 0..3 {
         workload.land(&format!("{no}.csv"))?;
     }
