@@ -68,6 +68,12 @@ impl Pods {
         ["--kubernetes".into(), self.file.clone().into()]
     }
 
+    /// Has schedulers that start from now on know only this namespace.
+    pub fn rename_namespace(&self, from: &str, to: &str) -> Result<()> {
+        let text = std::fs::read_to_string(&self.file).context("reading the file of clusters")?;
+        std::fs::write(&self.file, text.replace(&format!("\"{from}\""), &format!("\"{to}\""))).context("writing it")
+    }
+
     /// Waits until nothing is left but pods that failed, which people may look at for a while: no finalizer of ours, no
     /// gate of ours, and no Secret whose pod is gone.
     pub fn until_tidy(&self, within: Duration) -> Result<()> {

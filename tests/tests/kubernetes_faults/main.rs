@@ -7,6 +7,7 @@ mod api;
 mod node;
 mod object;
 mod scheduler;
+mod waits;
 mod wire;
 
 use std::{sync::Arc, time::Duration};

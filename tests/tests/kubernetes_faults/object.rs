@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use gridflow_failpoint::Point;
 use gridflow_testkit::kubernetes::BUSYBOX;
-use gridflow_tests::{Failpoints, Ground, Web, check::Losses, wait_for};
+use gridflow_tests::{Failpoints, Ground, wait_for};
 use serde_json::json;
 
 use crate::{PATIENCE, WAITS, beside_others, ends_well, ends_well_after, go, open_attempt, scheduler::quota};
@@ -106,28 +106,5 @@ fn a_pod_made_anew_under_a_confirmed_name_does_not_count() -> Result<()> {
         ground.until("SELECT count(*) FROM attempt WHERE outcome IN ('lost', 'never_started')", "1", &scheduler)?;
         go(&ground)?;
         ends_well_after(&ground, 1, &scheduler)
-    })
-}
-
-#[test]
-fn a_pod_whose_image_does_not_exist_says_so_where_people_look() -> Result<()> {
-    const NO_IMAGE: &str =
-        "tasks:\n  a: {bash: '. $LIBRARY; true', kubernetes: {image: 'localhost:1/nobody/has:this'}}\n";
-    beside_others(|kubernetes| {
-        let ground = Ground::with_pods(kubernetes)?;
-        let scheduler = ground.begin(NO_IMAGE)?;
-        let says_so = |reason: &str| reason.contains("the image can't be pulled") && reason.contains("given up at");
-        ground.until_true("the reason", &scheduler, || {
-            Ok(says_so(&ground.cluster.sql("SELECT waits FROM attempt WHERE is_open AND NOT waits_started")?))
-        })?;
-        // Another process than the one that knows it.
-        let web = Web::start(&ground.cluster, "web")?;
-        let tasks = web.ask(&["tasks", "list", "d", "one"])?;
-        assert!(tasks[0]["reason"].as_str().is_some_and(says_so), "{tasks}");
-        ground.cancel()?;
-        ground.until_over("failed", &scheduler)?;
-        let tasks = web.ask(&["tasks", "list", "d", "one"])?;
-        assert!(!tasks[0]["reason"].as_str().is_some_and(says_so), "it waits for nothing any more: {tasks}");
-        ground.check_with(Losses::Expected)
     })
 }

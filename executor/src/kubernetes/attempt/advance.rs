@@ -154,8 +154,7 @@ fn tell_start(attempt: &mut Attempt, effects: &mut Vec<Effect>) -> bool {
     }
     if !attempt.told.started {
         attempt.told.started = true;
-        // Why it had not: that counts for nothing any more.
-        attempt.waits = None;
+        attempt.waits.started();
         let place = attempt.place().map(|place| place.to_string().into());
         effects.push(Effect::Report(Report::Started { run: attempt.run, attempt: attempt.id, at, place }));
     }

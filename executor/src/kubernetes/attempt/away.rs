@@ -37,15 +37,22 @@ impl Away {
 
 pub(super) fn advance(attempt: &mut Attempt, now: Timestamp, effects: &mut Vec<Effect>) {
     let will = attempt.will;
-    let node = provable_by(attempt).map(|place| place.node.clone());
-    let Some(away) = attempt.away.as_mut().filter(|away| away.is_looked_for) else { return };
-    if away.told != Some(will) {
+    let Some(reason) = reason(attempt) else { return };
+    let is_provable = provable_by(attempt).is_some();
+    if let Some(away) = attempt.away.as_mut().filter(|away| away.told != Some(will)) {
         away.told = Some(will);
-        effects.push(Effect::Warn(words(&away.site, will, node.as_deref())));
+        effects.push(Effect::Warn(reason));
     }
-    if will == Will::Cancel && node.is_some() {
+    if will == Will::Cancel && is_provable {
         ask_node(attempt, now, effects);
     }
+}
+
+/// What it waits for, once it is known to be out of reach.
+pub(super) fn reason(attempt: &Attempt) -> Option<String> {
+    let away = attempt.away.as_ref().filter(|away| away.is_looked_for)?;
+    let node = provable_by(attempt).map(|place| &*place.node);
+    Some(words(&away.site, attempt.will, node))
 }
 
 /// Of a Spark job only the driver's node is known: executors elsewhere may live on.

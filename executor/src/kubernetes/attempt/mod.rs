@@ -35,6 +35,7 @@ use super::{
 pub use application::Checked;
 use application::{Helper, Spark};
 use away::Away;
+use waits::Waits;
 
 /// Where an object lies: which cluster (by its place in the configuration) and namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,8 +98,8 @@ pub struct Attempt {
     trouble: Option<(&'static str, Timestamp)>,
     /// Why it can't be made now.
     held_back: Option<Arc<str>>,
-    /// Why it does not begin or, once it has started, does not end: as people were told.
-    waits: Option<Arc<str>>,
+    /// Why it does not begin or, once it has started, does not end.
+    waits: Waits,
     node: Option<(NodeWord, Timestamp)>,
     look_again_at: Option<Timestamp>,
     ending: Ending,
@@ -239,6 +240,10 @@ pub enum Input {
     Launch(Arc<Launch>, Option<Site>),
     /// Nothing can be made where it is to be made, for this reason.
     HeldBack(Arc<str>),
+    /// Nothing can be seen where it is, for this reason; or, without one, again.
+    Unseen(Option<Arc<str>>),
+    /// The last warning of its node, if there is one.
+    Warned(Option<Arc<str>>),
     Confirm(Arc<str>),
     Cancel,
     Acknowledge,
@@ -390,6 +395,10 @@ pub enum Effect {
         site: Site,
         uid: Arc<str>,
     },
+    /// Of all that nodes warn of in its namespace it wants to hear what is about itself.
+    AskForWarnings {
+        site: Site,
+    },
     Follow {
         site: Site,
         name: Arc<str>,
@@ -493,7 +502,7 @@ impl Attempt {
             is_application_dropped: false,
             trouble: None,
             held_back: None,
-            waits: None,
+            waits: Waits::default(),
             node: None,
             look_again_at: None,
             ending: Ending::NotYet,
@@ -509,6 +518,11 @@ impl Attempt {
 
     pub fn pod(&self) -> Option<&Pod> {
         self.pod.as_ref()
+    }
+
+    /// Nothing but what its node warns of tells why it does not start.
+    pub fn wants_warnings(&self) -> bool {
+        self.waits.ask_at.is_some()
     }
 
     /// Its claim is committed, and no pod was seen: if the lists that could show it are complete, there is none.

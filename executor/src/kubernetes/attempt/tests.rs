@@ -84,7 +84,10 @@ impl Scene {
     }
 
     fn take(&mut self, input: Input) -> String {
-        let effects = step(&mut self.attempt, input, &RULES, self.now);
+        let mut effects = step(&mut self.attempt, input, &RULES, self.now);
+        // Whoever starts is asked about some time; the tests of that ask at that time.
+        let ask_at = self.attempt.waits.ask_at;
+        effects.retain(|effect| !matches!(effect, Effect::WakeAt(at) if Some(*at) == ask_at));
         effects.iter().map(words).collect::<Vec<_>>().join("; ")
     }
 
@@ -167,6 +170,7 @@ fn words(effect: &Effect) -> String {
         Effect::Look { .. } => "look".into(),
         Effect::LookAtNode { node, .. } => format!("look at node {node}"),
         Effect::FetchEvents { .. } => "fetch events".into(),
+        Effect::AskForWarnings { .. } => "ask for warnings".into(),
         Effect::Follow { container, .. } => format!("follow {container}"),
         Effect::EndLog(ended) => format!("end log {:?} {:?}", ended.log, ended.notes),
         Effect::Sweep(_, pod) => format!("sweep {}", pod.uid),

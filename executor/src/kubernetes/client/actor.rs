@@ -18,7 +18,7 @@ use super::{
     super::{
         attempt::{Answer, Effect, Made, Site},
         config::Config,
-        fleet::{Fleet, Happened, Order, Sweep, Swept, Todo, Word},
+        fleet::{ByUid, Fleet, Happened, Order, Sweep, Swept, Todo, Word},
         gone::NodeWord,
         identity,
         launch::{Launch, Object, Open},
@@ -28,7 +28,7 @@ use super::{
         report::Report,
     },
     access::Cluster,
-    call, carry,
+    call, carry, events,
     lanes::{Job, Lane, Lanes},
     log::{self, LogRoom},
     watch::{self, Watch, Words},
@@ -85,6 +85,7 @@ enum Done {
     Again { cluster: usize, attempt: AttemptId, effect: Effect },
     Node { cluster: usize, node: Arc<str>, word: NodeWord },
     Swept { sweep: Sweep, swept: Swept },
+    Warnings { site: Site, by_uid: ByUid },
     Log(AttemptId, Left),
     Watched,
 }
@@ -212,6 +213,7 @@ impl Actor {
                 Todo::Report(report) => self.reports.push_back(report),
                 Todo::Sweep(sweep) => self.lanes[sweep.site.cluster].push(Job::Sweep(sweep)),
                 Todo::Attempt(attempt, effect) => self.carry_out(attempt, effect),
+                Todo::FindWarnings(site) => self.lanes[site.cluster].push(Job::Warnings(site)),
                 Todo::DropApplication(site, attempt) => {
                     let cluster = site.cluster;
                     self.lanes[cluster].push(Job::Attempt(attempt, Effect::DropApplication { site }));
@@ -280,6 +282,12 @@ impl Actor {
                     Done::Swept { sweep, swept }
                 });
             }
+            Job::Warnings(site) => {
+                self.jobs.spawn(async move {
+                    let by_uid = events::warnings(&cluster, &site.namespace).await;
+                    Done::Warnings { site, by_uid }
+                });
+            }
             Job::Node(node) => {
                 self.jobs.spawn(async move {
                     let word = call::look_at_node(&cluster, &node).await;
@@ -317,6 +325,10 @@ impl Actor {
             Done::Swept { sweep, swept } => {
                 self.lanes[sweep.site.cluster].ended(Lane::Other);
                 self.take(Happened::Swept { attempt: sweep.attempt, uid: sweep.uid, swept });
+            }
+            Done::Warnings { site, by_uid } => {
+                self.lanes[site.cluster].ended(Lane::Other);
+                self.take(Happened::Warned(site, by_uid));
             }
             Done::Again { cluster, attempt, effect } => self.lanes[cluster].push(Job::Attempt(attempt, effect)),
             Done::Log(attempt, left) => {

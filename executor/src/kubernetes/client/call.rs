@@ -26,14 +26,12 @@ use super::{
 };
 
 /// An API server that needs longer is asked again.
-const CALL_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const CALL_WITHIN: Duration = Duration::from_secs(15);
 /// Admission webhooks of others may take up to ten seconds each.
 const CREATE_WITHIN: Duration = Duration::from_secs(40);
 /// The API server takes no larger Secret.
 const PAYLOAD_BYTES_MAX: usize = 1_000_000;
 const PAGE: u32 = 500;
-const EVENTS_MAX: u32 = 100;
-const EVENTS_TOLD: usize = 10;
 
 const APPLICATIONS: &str = "sparkoperator.k8s.io/v1beta2";
 /// Of a namespace, when one is looked for that nothing names.
@@ -48,14 +46,14 @@ fn applications(namespace: &str) -> Request {
 }
 
 /// Why a call brought nothing.
-enum Failed {
+pub(super) enum Failed {
     Status(Box<Status>),
     /// Whether it was carried out is not known.
     Unknown(String),
 }
 
 impl Failed {
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Self::Status(status) => format!("{} ({})", status.message, status.code),
             Self::Unknown(reason) => reason.clone(),
@@ -82,7 +80,7 @@ async fn change(
     Ok(answer)
 }
 
-async fn text(
+pub(super) async fn text(
     cluster: &Cluster,
     request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     within: Duration,
@@ -96,7 +94,7 @@ async fn text(
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failed> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failed> {
     serde_json::from_str(text).map_err(|error| Failed::Unknown(format!("the answer can't be read: {error}")))
 }
 
@@ -559,43 +557,6 @@ pub(super) async fn look_at_node(cluster: &Cluster, node: &str) -> NodeWord {
         Err(failed) if failed.code() == 404 => NodeWord::Missing,
         Err(failed) => NodeWord::Silent(failed.words()),
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct RawEvents {
-    items: Vec<RawEvent>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawEvent {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    reason: Option<String>,
-    message: Option<String>,
-    count: Option<u32>,
-    last_timestamp: Option<String>,
-    event_time: Option<String>,
-}
-
-/// The last events of a pod, oldest first. Without an answer, none: they are a help, and expire anyway.
-pub(super) async fn events(cluster: &Cluster, namespace: &str, uid: &str) -> Vec<String> {
-    let params = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(EVENTS_MAX);
-    let request = Request::new(format!("/api/v1/namespaces/{namespace}/events")).list(&params);
-    let Ok(mut events) = text(cluster, request, CALL_WITHIN).await.and_then(|text| parse::<RawEvents>(&text)) else {
-        return Vec::new();
-    };
-    // Both forms of the time are sorted as text: they are RFC 3339 in UTC.
-    events.items.sort_by_cached_key(|event| event.last_timestamp.clone().or_else(|| event.event_time.clone()));
-    let skipped = events.items.len().saturating_sub(EVENTS_TOLD);
-    events.items.iter().skip(skipped).map(event_line).collect()
-}
-
-fn event_line(event: &RawEvent) -> String {
-    let count = event.count.filter(|count| 1 < *count).map(|count| format!(" ({count} times)")).unwrap_or_default();
-    let warning = if event.kind.as_deref() == Some("Warning") { "warning: " } else { "" };
-    let (reason, message) = (event.reason.as_deref().unwrap_or("?"), event.message.as_deref().unwrap_or_default());
-    format!("event: {warning}{reason}{count}: {}", message.trim())
 }
 
 #[cfg(test)]

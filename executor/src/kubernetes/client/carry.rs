@@ -8,7 +8,7 @@ use super::{
         fleet::{Sweep, SweepCall, Swept},
     },
     access::Cluster,
-    call,
+    call, events,
 };
 
 /// Which cluster is called. `None`: nobody is.
@@ -26,6 +26,7 @@ pub(super) fn cluster_of(effect: &Effect) -> Option<usize> {
         | Effect::FetchEvents { site, .. } => Some(site.cluster),
         Effect::Report(_)
         | Effect::Claim { .. }
+        | Effect::AskForWarnings { .. }
         | Effect::LookAtNode { .. }
         | Effect::Follow { .. }
         | Effect::EndLog(_)
@@ -59,7 +60,7 @@ pub(super) async fn call(
             let wanted = call::Wanted { installation, run: *run, attempt, uid: uid.as_deref() };
             Answer::Looked(call::look(cluster, &site.namespace, name, &wanted).await)
         }
-        Effect::FetchEvents { site, uid } => Answer::Events(call::events(cluster, &site.namespace, uid).await),
+        Effect::FetchEvents { site, uid } => Answer::Events(events::of_pod(cluster, &site.namespace, uid).await),
         Effect::DropApplication { site } => {
             return match call::drop_application(cluster, installation, &site.namespace, attempt).await {
                 Refused::Done(()) | Refused::Missing | Refused::Invalid(_) => Some(Answer::ApplicationDropped),
@@ -78,6 +79,7 @@ pub(super) async fn call(
         Effect::Create(..)
         | Effect::Report(_)
         | Effect::Claim { .. }
+        | Effect::AskForWarnings { .. }
         | Effect::LookAtNode { .. }
         | Effect::Follow { .. }
         | Effect::EndLog(_)

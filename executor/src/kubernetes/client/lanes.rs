@@ -27,6 +27,7 @@ pub(super) enum Job {
     Attempt(AttemptId, Effect),
     Sweep(Sweep),
     Node(Arc<str>),
+    Warnings(Site),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Job {
         match self {
             Self::Create(..) => Lane::Launching,
             Self::Attempt(_, Effect::MakeSecret { .. } | Effect::Confirm { .. }) => Lane::Launching,
-            Self::Attempt(..) | Self::Sweep(_) | Self::Node(_) => Lane::Other,
+            Self::Attempt(..) | Self::Sweep(_) | Self::Node(_) | Self::Warnings(_) => Lane::Other,
         }
     }
 }

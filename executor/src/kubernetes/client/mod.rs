@@ -6,9 +6,11 @@ mod actor;
 mod call;
 mod carry;
 mod clean;
+mod events;
 mod lanes;
 mod log;
 mod pace;
+mod sight;
 mod watch;
 mod watched;
 

@@ -14,13 +14,14 @@ use kube::{
 use serde::Deserialize;
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     super::{attempt::Site, fleet::Word},
     access::Cluster,
     call::chain,
+    sight::Sight,
     watched::{Watched, selector},
 };
 
@@ -56,6 +57,7 @@ enum Broke {
 pub(super) async fn run<K: Watched>(watch: Watch) {
     let mut pause = Pause::default();
     let mut stale = Pause::default();
+    let mut sight = Sight::default();
     loop {
         let mut version = match list::<K>(&watch).await {
             Ok(version) => version,
@@ -66,14 +68,20 @@ pub(super) async fn run<K: Watched>(watch: Watch) {
             }
             Err(Broke::Failed(reason)) => {
                 watch.warn::<K>("list", &reason, pause.failures);
+                if watch.unseen::<K>(&mut sight, &reason).await.is_err() {
+                    return;
+                }
                 pause.wait().await;
                 continue;
             }
         };
+        if watch.seen::<K>(&mut sight).await.is_err() {
+            return;
+        }
         pause = Pause::default();
         let listed = version.clone();
         loop {
-            match follow::<K>(&watch, &mut version, &mut pause).await {
+            match follow::<K>(&watch, &mut version, &mut pause, &mut sight).await {
                 Ok(()) => {}
                 Err(Broke::Over) => return,
                 Err(Broke::Expired) => {
@@ -86,6 +94,9 @@ pub(super) async fn run<K: Watched>(watch: Watch) {
                 }
                 Err(Broke::Failed(reason)) => {
                     watch.warn::<K>("watch", &reason, pause.failures);
+                    if watch.unseen::<K>(&mut sight, &reason).await.is_err() {
+                        return;
+                    }
                     pause.wait().await;
                 }
             }
@@ -115,6 +126,22 @@ impl Watch {
             return Ok(());
         }
         self.words.send((self.site.clone(), words)).await.map_err(|_| Broke::Over)
+    }
+
+    /// It can be watched, maybe again.
+    async fn seen<K: Watched>(&self, sight: &mut Sight) -> Result<(), Broke> {
+        let news = sight.regain().then(|| K::unseen(None)).flatten();
+        self.say(news.into_iter().collect()).await
+    }
+
+    async fn unseen<K: Watched>(&self, sight: &mut Sight, reason: &str) -> Result<(), Broke> {
+        let words = || {
+            let (cluster, namespace) = (&self.cluster.name, &self.site.namespace);
+            let reason = format!("namespace `{namespace}` of cluster `{cluster}` can't be watched now: {reason}");
+            K::unseen(Some(&reason))
+        };
+        let news = sight.lose(Instant::now()).then(words).flatten();
+        self.say(news.into_iter().collect()).await
     }
 
     fn warn<K: Watched>(&self, what: &str, reason: &str, failures: u32) {
@@ -172,7 +199,12 @@ async fn list<K: Watched>(watch: &Watch) -> Result<String, Broke> {
 }
 
 /// Says what changes, until the server ends the watch.
-async fn follow<K: Watched>(watch: &Watch, version: &mut String, pause: &mut Pause) -> Result<(), Broke> {
+async fn follow<K: Watched>(
+    watch: &Watch,
+    version: &mut String,
+    pause: &mut Pause,
+    sight: &mut Sight,
+) -> Result<(), Broke> {
     let params = WatchParams {
         label_selector: Some(selector(watch.installation)),
         timeout: Some(WATCH_S),
@@ -185,6 +217,7 @@ async fn follow<K: Watched>(watch: &Watch, version: &mut String, pause: &mut Pau
         Ok(Err(error)) => return Err(broke(&error)),
         Err(_) => return Err(Broke::Failed("no answer to a watch".to_owned())),
     };
+    watch.seen::<K>(sight).await?;
     pin_mut!(events);
     loop {
         let event = match timeout(SILENT_MAX, events.try_next()).await {

@@ -23,6 +23,8 @@ pub(super) trait Watched: DeserializeOwned + Clone + std::fmt::Debug + Send + 's
     fn list_ended() -> Option<Word>;
     fn applied(self) -> Option<Word>;
     fn deleted(self) -> Option<Word>;
+    /// Nothing can be seen for this reason; or, without one, again.
+    fn unseen(reason: Option<&str>) -> Option<Word>;
 }
 
 /// All that an installation has made.
@@ -60,6 +62,10 @@ impl Watched for RawPod {
     fn deleted(self) -> Option<Word> {
         Pod::read(self).map(|pod| Word::Deleted(Box::new(pod)))
     }
+
+    fn unseen(reason: Option<&str>) -> Option<Word> {
+        Some(Word::Unseen(reason.map(Into::into)))
+    }
 }
 
 /// A SparkApplication as the API server shows it.
@@ -96,5 +102,9 @@ impl Watched for RawApplication {
 
     fn deleted(self) -> Option<Word> {
         Application::read(&self.0).map(|seen| Word::ApplicationDeleted(Box::new(seen)))
+    }
+    fn unseen(_: Option<&str>) -> Option<Word> {
+        // The pods that its operator makes are seen without it, and waited for in its words.
+        None
     }
 }

@@ -4,6 +4,7 @@ mod applications;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use std::{
     cmp::Reverse,
@@ -28,6 +29,8 @@ use super::{
 };
 use applications::Applications;
 use sweep::{Horizon, Strays};
+pub use warnings::ByUid;
+use warnings::Warnings;
 
 /// What the scheduler orders.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub enum Word {
     ListEnded,
     Applied(Box<Pod>),
     Deleted(Box<Pod>),
+    /// Nothing can be seen for this reason; or, without one, again.
+    Unseen(Option<Arc<str>>),
     /// The same for SparkApplications, where any are watched.
     ApplicationsBegan,
     Application(Box<Application>),
@@ -61,6 +66,8 @@ pub enum Happened {
     Answered(AttemptId, Answer),
     /// Where it is to be made nothing can be made now, for this reason.
     HeldBack(AttemptId, Arc<str>),
+    /// What nodes warned of.
+    Warned(Site, ByUid),
     NodeSpoke(AttemptId, NodeWord),
     LogEnded(AttemptId, Left),
     Swept {
@@ -79,6 +86,8 @@ pub enum Todo {
     /// The attempt's own; none of them is a report, a claim, a wake, a sweep or the last word.
     Attempt(AttemptId, Effect),
     Sweep(Sweep),
+    /// What nodes warn of in a namespace.
+    FindWarnings(Site),
     /// Nobody needs it any more, or ever will.
     DropApplication(Site, AttemptId),
     /// Nothing is left of it: its log task, if any, is over.
@@ -111,6 +120,9 @@ struct Cluster {
 struct Listing {
     generation: u32,
     was_complete: bool,
+    /// Nothing can be seen for this reason.
+    unseen: Option<Arc<str>>,
+    warnings: Warnings,
 }
 
 #[derive(Debug)]
@@ -169,6 +181,7 @@ impl Fleet {
             Happened::Watched(site, word) => self.take_word(site, word, now, &mut todo),
             Happened::Answered(attempt, answer) => self.feed(attempt, Input::Answer(answer), now, &mut todo),
             Happened::HeldBack(attempt, reason) => self.feed(attempt, Input::HeldBack(reason), now, &mut todo),
+            Happened::Warned(site, by_uid) => self.take_warnings(&site, by_uid, now, &mut todo),
             Happened::NodeSpoke(attempt, word) => self.feed(attempt, Input::Node(word), now, &mut todo),
             Happened::LogEnded(attempt, left) => self.feed(attempt, Input::LogEnded(left), now, &mut todo),
             Happened::Swept { attempt, uid, swept } => {
@@ -195,6 +208,7 @@ impl Fleet {
                     let claim = Claim::parse(&claim);
                     self.stand_for(run, attempt, self.home(&claim));
                     self.feed(attempt, Input::Confirm(claim.uid), now, todo);
+                    self.tell_unseen(attempt, now, todo);
                     if self.is_synced && self.attempts.get(&attempt).is_some_and(|slot| slot.attempt.pod().is_none()) {
                         self.feed(attempt, Input::Unlisted, now, todo);
                     }
@@ -228,6 +242,7 @@ impl Fleet {
             self.feed(id, Input::Application(site, application), now, todo);
         }
         self.feed(id, Input::Launch(Arc::new(launch), site), now, todo);
+        self.tell_unseen(id, now, todo);
     }
 
     fn stand_for(&mut self, run: RunKey, attempt: AttemptId, home: Home) {
@@ -272,6 +287,7 @@ impl Fleet {
                 self.feed(attempt, Input::PodDeleted(*pod), now, todo);
             }
             Word::ListEnded => self.end_list(&site, now, todo),
+            Word::Unseen(reason) => self.take_unseen(&site, reason, now, todo),
             Word::ApplicationsBegan => self.applications.list_began(&site),
             Word::Application(application) => self.take_application(site, application, now, todo),
             Word::ApplicationDeleted(application) => {
@@ -397,6 +413,7 @@ impl Fleet {
                     self.wakes.push(Reverse((at, id)));
                 }
             }
+            Effect::AskForWarnings { site } => self.ask_for_warnings(id, site, now, todo),
             Effect::Sweep(site, pod) => {
                 let generation = self.generation(&site);
                 self.strays.put(site, *pod, generation);

@@ -1,6 +1,7 @@
 //! Attempts and strays together.
 
 mod site;
+mod warnings;
 
 use std::time::Duration;
 
@@ -126,6 +127,7 @@ fn words(todo: &Todo) -> String {
             SweepCall::Delete(Condition::Uid(uid)) => format!("sweep {uid}"),
             SweepCall::Release => format!("release {}", sweep.uid),
         },
+        Todo::FindWarnings(site) => format!("find warnings in {}", site.namespace),
         Todo::DropApplication(..) => "drop application".into(),
         Todo::Forgotten(_) => "forgotten".into(),
     }

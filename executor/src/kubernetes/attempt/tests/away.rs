@@ -21,13 +21,20 @@ fn started() -> Open {
     open(AttemptState::Running, Some("c/ns/u1"), Some("n1/b1"))
 }
 
+/// In the log, and where people look.
+fn said(reason: &str, open: &Open) -> String {
+    let what = if open.place.is_some() { "its end" } else { "its start" };
+    format!("warn: {reason}; {what} waits: {reason}")
+}
+
 #[test]
 fn silence_where_nobody_looks_is_not_taken_for_an_end() {
     let way = "put the namespace back into the file, or cancel it: then it ends once the namespace is back";
     for (open, cluster) in [(queued(), Some(0)), (queued(), None), (started(), None)] {
         let mut scene = away(&open, cluster);
         assert_eq!(scene.take(Input::Confirm("u1".into())), "");
-        assert_eq!(scene.take(Input::Unlisted), format!("warn: {UNSEEN}: the attempt stays open; {way}"));
+        let told = said(&format!("{UNSEEN}: the attempt stays open; {way}"), &open);
+        assert_eq!(scene.take(Input::Unlisted), told);
         assert_eq!(scene.take(Input::Unlisted), "", "it is said once");
         assert_eq!(scene.at("23:59:59").take(Input::Wake), "");
     }
@@ -48,7 +55,16 @@ fn before_everything_was_listed_it_may_still_turn_up() {
 fn one_that_turns_up_late_goes_on_too() {
     let mut scene = away(&queued(), None);
     assert!(scene.take(Input::Unlisted).starts_with("warn"));
-    assert_eq!(scene.see(&[]), "confirm u1");
+    assert_eq!(scene.see(&[]), "confirm u1; its start waits: no more");
+}
+
+#[test]
+fn one_that_is_seen_again_while_it_is_canceled_is_out_of_sight_no_more() {
+    let mut scene = away(&started(), None);
+    scene.take(Input::Unlisted);
+    scene.take(Input::Cancel);
+    let told = scene.see(&[confirmed(), bound(), running()]);
+    assert_eq!(told, "follow task; delete u1 within 30 s; its end waits: no more");
 }
 
 #[test]
@@ -60,11 +76,11 @@ fn a_pod_that_is_not_its_claim_changes_nothing() {
 
 #[test]
 fn a_cancel_ends_nothing_that_nobody_can_see() {
-    let canceled = format!("warn: it is canceled, but {UNSEEN}: it ends once the namespace is put back into the file");
+    let canceled = format!("it is canceled, but {UNSEEN}: it ends once the namespace is put back into the file");
     for (open, cluster) in [(queued(), Some(0)), (queued(), None), (started(), None)] {
         let mut scene = away(&open, cluster);
         scene.take(Input::Unlisted);
-        assert_eq!(scene.take(Input::Cancel), canceled);
+        assert_eq!(scene.take(Input::Cancel), said(&canceled, &open));
         assert_eq!(scene.at("23:59:59").take(Input::Wake), "");
     }
 }
@@ -84,7 +100,10 @@ fn after_a_cancel_the_node_can_prove_the_end_where_it_can_be_asked() {
     let told = scene.take(Input::Unlisted);
     assert!(told.ends_with(proof), "{told}");
     let told = scene.take(Input::Cancel);
-    assert!(told.ends_with(&format!("{proof}; look at node n1; wake at 00:01:45")), "{told}");
+    assert!(
+        told.contains(&format!("{proof}; look at node n1; wake at 00:01:45; its end waits: it is canceled")),
+        "{told}"
+    );
     assert_eq!(scene.take(Input::Node(there("b1"))), "wake at 00:01:45");
     assert_eq!(scene.at("00:01:45").take(Input::Wake), "look at node n1; wake at 00:02:00");
     assert_eq!(scene.take(Input::Node(NodeWord::Missing)), "wake at 00:02:00");

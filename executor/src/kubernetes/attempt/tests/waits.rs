@@ -76,3 +76,48 @@ fn gates_of_others_are_named_once_ours_is_off() {
     assert_eq!(scene.answer(Answer::Confirmed(Confirmed::Pod(seen(&[confirmed(), gates(false)])))), held);
     assert_eq!(scene.see(&[confirmed(), version(22)]), "its start waits: no more");
 }
+
+#[test]
+fn what_can_not_be_seen_is_said_of_whatever_has_a_pod() {
+    let unseen = || Input::Unseen(Some("the server is away".into()));
+    let mut scene = Scene::new();
+    scene.launch();
+    assert_eq!(scene.take(unseen()), "", "its creation says by itself why it waits");
+    let claimed = scene.answer(Answer::Created(Made::Pod(seen(&[]))));
+    assert_eq!(claimed, "claimed u1; its start waits: the server is away");
+    assert_eq!(scene.take(Input::Unseen(None)), "its start waits: no more");
+
+    let mut scene = Scene::running();
+    assert_eq!(scene.take(unseen()), "its end waits: the server is away");
+    assert_eq!(scene.take(unseen()), "");
+    assert_eq!(scene.take(Input::Cancel), "delete u1 within 30 s");
+    assert_eq!(scene.take(Input::Unseen(None)), "its end waits: no more");
+}
+
+#[test]
+fn a_start_that_takes_long_is_explained_by_what_its_node_warns_of() {
+    let mut scene = Scene::confirmed();
+    assert_eq!(scene.at("00:01:44").take(Input::Wake), "");
+    assert_eq!(scene.at("00:01:45").take(Input::Wake), "ask for warnings");
+    let warned = "its start waits: its node can't start it: FailedMount: no such secret";
+    assert_eq!(scene.take(Input::Warned(Some("FailedMount: no such secret".into()))), warned);
+    assert_eq!(scene.at("00:02:14").take(Input::Wake), "");
+    assert_eq!(scene.at("00:02:15").take(Input::Wake), "ask for warnings");
+    assert_eq!(scene.take(Input::Warned(None)), "its start waits: no more");
+    // What the pod itself shows says more.
+    scene.take(Input::Warned(Some("Failed: no such image".into())));
+    let told = scene.see(&pulls("ErrImagePull", 23));
+    assert!(told.contains("its start waits: container: the image can't be pulled"), "{told}");
+    assert!(!scene.at("00:02:45").take(Input::Wake).contains("ask for warnings"));
+}
+
+#[test]
+fn what_has_started_or_waits_for_a_node_asks_for_no_warnings() {
+    let mut scene = Scene::running();
+    assert!(!scene.attempt.wants_warnings());
+    assert_eq!(scene.at("00:05:00").take(Input::Wake), "");
+    let mut scene = Scene::claimed();
+    scene.take(Input::Confirm("u1".into()));
+    scene.answer(Answer::Confirmed(Confirmed::Pod(seen(&[confirmed()]))));
+    assert!(!scene.attempt.wants_warnings());
+}
