@@ -26,6 +26,7 @@ use super::{
         wire::{self, CancelOrder, Command, ToHost},
     },
     Config, Order,
+    leftovers::Leftovers,
     link::{self, Link},
 };
 
@@ -66,7 +67,7 @@ pub(super) struct Actor {
     pub(super) retry_at: Option<Instant>,
     pub(super) reports: VecDeque<Report>,
     pub(super) jobs: JoinSet<Done>,
-    pub(super) leftovers_sought: bool,
+    pub(super) leftovers: Leftovers,
     pub(super) sync: Sync,
 }
 
@@ -108,8 +109,6 @@ pub(super) enum Done {
     Cleared,
     /// Working folders of attempts that were not open.
     Unclaimed(Vec<(Uuid, PathBuf)>),
-    /// They had their time.
-    Leftovers(Vec<(Uuid, PathBuf)>),
 }
 
 pub(super) async fn run(
@@ -119,25 +118,7 @@ pub(super) async fn run(
     mut orders: mpsc::Receiver<Order>,
     reports: mpsc::Sender<Report>,
 ) {
-    let mut actor = Actor {
-        config: Arc::new(config),
-        scratch: Arc::new(scratch),
-        link: Some(link),
-        to_stage: VecDeque::new(),
-        staging_jobs: 0,
-        unconfirmed: HashMap::new(),
-        cancels: HashMap::new(),
-        known: HashMap::new(),
-        acknowledged: Acknowledged::default(),
-        to_clear: Vec::new(),
-        postponed: HashSet::new(),
-        to_restage: Vec::new(),
-        retry_at: None,
-        reports: VecDeque::new(),
-        jobs: JoinSet::new(),
-        leftovers_sought: false,
-        sync: Sync::default(),
-    };
+    let mut actor = Actor::new(config, scratch, link);
     let mut received = Vec::new();
     let mut is_wanted = true;
     loop {
@@ -148,7 +129,7 @@ pub(super) async fn run(
         }
         let has_room = actor.to_stage.len() < TO_STAGE_MAX;
         let may_read = actor.reports.len() < REPORTS_WAITING_MAX;
-        let retry_at = actor.retry_at;
+        let wake_at = actor.wake_at();
         tokio::select! {
             count = orders.recv_many(&mut received, ORDERS_AT_ONCE), if is_wanted && has_room => {
                 is_wanted = count != 0;
@@ -169,7 +150,7 @@ pub(super) async fn run(
                 Err(_) => return,
             },
             result = transfer(&mut actor.link), if actor.link.is_some() && may_read => actor.take_transfer(result),
-            () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => actor.retry(),
+            () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => actor.wake(Instant::now()),
         }
     }
 }
@@ -182,6 +163,28 @@ async fn transfer(link: &mut Option<Link>) -> std::io::Result<()> {
 }
 
 impl Actor {
+    pub(super) fn new(config: Config, scratch: Scratch, link: Link) -> Self {
+        Self {
+            config: Arc::new(config),
+            scratch: Arc::new(scratch),
+            link: Some(link),
+            to_stage: VecDeque::new(),
+            staging_jobs: 0,
+            unconfirmed: HashMap::new(),
+            cancels: HashMap::new(),
+            known: HashMap::new(),
+            acknowledged: Acknowledged::default(),
+            to_clear: Vec::new(),
+            postponed: HashSet::new(),
+            to_restage: Vec::new(),
+            retry_at: None,
+            reports: VecDeque::new(),
+            jobs: JoinSet::new(),
+            leftovers: Leftovers::default(),
+            sync: Sync::default(),
+        }
+    }
+
     /// Everything that was asked for has left.
     fn is_done(&self) -> bool {
         let sent = self.link.as_ref().is_none_or(|link| !link.has_output());
@@ -254,7 +257,7 @@ impl Actor {
         }
     }
 
-    fn take_done(&mut self, done: Done) {
+    pub(super) fn take_done(&mut self, done: Done) {
         match done {
             Done::Staged(staged) => {
                 self.staging_jobs -= 1;
@@ -269,8 +272,7 @@ impl Actor {
             },
             Done::Collected(report, told) => self.take_collected(report, told),
             Done::Cleared => {}
-            Done::Unclaimed(found) => self.wait_for_claims(found),
-            Done::Leftovers(leftovers) => self.clear_leftovers(leftovers),
+            Done::Unclaimed(found) => self.leftovers.wait(found, Instant::now()),
         }
     }
 
@@ -292,6 +294,17 @@ impl Actor {
                 self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_PAUSE);
             }
         }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        [self.retry_at, self.leftovers.due_at()].into_iter().flatten().min()
+    }
+
+    pub(super) fn wake(&mut self, now: Instant) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry();
+        }
+        self.clear_leftovers(now);
     }
 
     fn retry(&mut self) {
@@ -338,7 +351,7 @@ impl Actor {
     }
 
     /// Says everything again that a record has not shown yet. All of it may be heard twice.
-    fn resume(&mut self, mut link: Link) {
+    pub(super) fn resume(&mut self, mut link: Link) {
         link.push(&ToHost::Cancel { attempts: self.cancels.values().cloned().collect() });
         link.push(&ToHost::Acknowledge { attempts: self.acknowledged.order.iter().copied().collect() });
         for prepared in self.unconfirmed.values() {

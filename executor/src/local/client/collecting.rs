@@ -1,9 +1,9 @@
 //! What the host says, and what commands left: records become reports.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::collections::HashSet;
 
 use gridflow_core::{AttemptId, AttemptOutcome, Output, RunKey, Turn};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -18,9 +18,6 @@ use super::{
     link::Link,
     outcome::{outcome, timestamp, usage},
 };
-
-/// Longer than any launch can be under way, by a stopwatch.
-const UNCLAIMED_MAX: Duration = Duration::from_secs(3600);
 
 impl Actor {
     pub(super) fn take_message(&mut self, message: FromHost) {
@@ -149,7 +146,7 @@ impl Actor {
 
     /// Once, when the host has told everything.
     fn look_for_leftovers(&mut self) {
-        if std::mem::replace(&mut self.leftovers_sought, true) {
+        if !self.leftovers.are_to_be_sought() {
             return;
         }
         let open: HashSet<Uuid> = self.known.keys().chain(self.unconfirmed.keys()).copied().collect();
@@ -163,23 +160,16 @@ impl Actor {
         });
     }
 
-    /// By then, whoever had a launch under way has claimed it, and the host has told.
-    pub(super) fn wait_for_claims(&mut self, unclaimed: Vec<(Uuid, PathBuf)>) {
-        if !unclaimed.is_empty() {
-            self.jobs.spawn(async move {
-                sleep(UNCLAIMED_MAX).await;
-                Done::Leftovers(unclaimed)
-            });
-        }
-    }
-
-    pub(super) fn clear_leftovers(&mut self, mut leftovers: Vec<(Uuid, PathBuf)>) {
+    /// Removes those that have waited long enough.
+    pub(super) fn clear_leftovers(&mut self, now: Instant) {
         // After a reconnect, the host has yet to tell what others have claimed meanwhile.
-        if self.link.is_none() || self.sync.told == Told::BeforeSync {
-            return self.wait_for_claims(leftovers);
+        let has_told = self.link.is_some() && self.sync.told == Told::AfterSync;
+        let (known, unconfirmed) = (&self.known, &self.unconfirmed);
+        let is_known = |attempt: &Uuid| known.contains_key(attempt) || unconfirmed.contains_key(attempt);
+        let dirs = self.leftovers.due(now, has_told, is_known);
+        if dirs.is_empty() {
+            return;
         }
-        leftovers.retain(|(attempt, _)| !self.known.contains_key(attempt) && !self.unconfirmed.contains_key(attempt));
-        let dirs: Vec<PathBuf> = leftovers.into_iter().map(|(_, dir)| dir).collect();
         self.jobs.spawn_blocking(move || {
             match Scratch::remove(&dirs) {
                 Ok(0) => {}

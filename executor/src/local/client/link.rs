@@ -174,7 +174,7 @@ pub(super) fn silent(config: &Config) -> Error {
 }
 
 impl Link {
-    fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: UnixStream) -> Self {
         Self { stream, input: Vec::new(), taken: 0, output: Vec::new(), boot: "".into() }
     }
 

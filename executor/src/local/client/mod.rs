@@ -2,6 +2,7 @@
 
 mod actor;
 mod collecting;
+mod leftovers;
 mod link;
 mod outcome;
 mod stop;
