@@ -6,14 +6,15 @@ use anyhow::Result;
 use gridflow_testkit::kubernetes::Part;
 use gridflow_tests::Ground;
 
-use crate::{MANY, WAITS, alone_for_long, ends_well, go};
+use crate::{MANY, WAITS, alone_for_long, ends_well, go, many_that_wait};
 
 #[test]
 fn a_restart_of_the_api_server_is_not_noticed_by_what_runs() -> Result<()> {
     alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
-        let scheduler = ground.begin(MANY)?;
+        let scheduler = ground.begin(&many_that_wait())?;
         ground.until_running(4, &scheduler)?;
+        go(&ground)?;
         kubernetes.stop(Part::ApiServer)?;
         kubernetes.start(Part::ApiServer)?;
         ends_well(&ground, &scheduler)
@@ -53,10 +54,11 @@ fn what_ends_while_there_is_no_api_server_is_collected_afterwards() -> Result<()
 fn without_etcd_everything_waits_and_then_goes_on() -> Result<()> {
     alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;
-        let scheduler = ground.begin(MANY)?;
+        let scheduler = ground.begin(&many_that_wait())?;
         ground.until_running(4, &scheduler)?;
         kubernetes.stop(Part::Etcd)?;
         // Those that run end meanwhile.
+        go(&ground)?;
         ground.until_ended(5)?;
         kubernetes.start(Part::Etcd)?;
         ends_well(&ground, &scheduler)

@@ -45,6 +45,11 @@ tasks:
   end: {needs: [a0, a1, a2, a3, a4, a5, a6, a7, a8, a9], bash: '. $LIBRARY; true'}
 ";
 
+/// The same, but none of the twelve ends before somebody writes the file `go`.
+fn many_that_wait() -> String {
+    MANY.replace("sleep", "until test -e \"$(dirname \"$MARKS\")/go\"; do sleep 0.1; done; sleep")
+}
+
 /// A test on a cluster that others use, too.
 fn beside_others(test: impl FnOnce(&Arc<Cluster>) -> Result<()>) -> Result<()> {
     Cluster::shared()?.map_or(Ok(()), |kubernetes| test(&kubernetes))
@@ -67,7 +72,7 @@ fn alone_for_long(test: impl FnOnce(&Arc<Cluster>) -> Result<()>) -> Result<()> 
     alone(test)
 }
 
-/// Lets `WAITS` go on.
+/// Lets those go on that wait for it.
 fn go(ground: &Ground) -> Result<()> {
     Ok(std::fs::write(ground.cluster.path("go"), "")?)
 }
