@@ -33,6 +33,7 @@ test:
 	@scripts/ensure-postgresql
 	$(CARGO) build --workspace --bin gridflow
 	@scripts/build-pod-program
+	@tests/services/spark notice
 	tests/services/kubernetes with $(CARGO) test --workspace --no-fail-fast
 	tests/airflow_client/run
 

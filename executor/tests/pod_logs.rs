@@ -15,7 +15,7 @@ use gridflow_pod::{frame, hex, report};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::{Notify, oneshot},
+    sync::{Notify, Semaphore, oneshot},
 };
 
 /// A container's log on a node, and the server that shows it.
@@ -177,6 +177,7 @@ async fn following(faults: &[Fault]) -> Following {
         container: "task".into(),
         attempt: "a1".into(),
         path: path.clone(),
+        looks: Arc::new(Semaphore::new(1)),
     };
     let (ended, receiver) = oneshot::channel();
     let left = tokio::spawn(follow(source.clone(), receiver));

@@ -19,7 +19,7 @@ use gridflow_executor::{
 };
 use gridflow_testkit::kubernetes::{BUSYBOX, Cluster, DEBIAN, Namespace};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 const DEADLINE: &str = "--timeout=120s";
@@ -158,6 +158,7 @@ impl Task<'_> {
             container: "task".into(),
             attempt: attempt.to_string().into(),
             path: log.clone(),
+            looks: Arc::new(Semaphore::new(1)),
         };
         let left = tokio::spawn(follow(source, receiver));
         Ok(Started { namespace, name, attempt, log, ended: Some(ended), left, _dir: dir })

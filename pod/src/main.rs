@@ -11,7 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 use gridflow_pod::layout;
 
 const USAGE: &str = "usage: gridflow-pod init [--payload DIR] [--root DIR]
-       gridflow-pod run [--message FILE] [--message-max BYTES] -- COMMAND [ARG]…
+       gridflow-pod run [--message FILE] [--message-max BYTES] [--codes-tell-signals] -- COMMAND [ARG]…
 
 Runs in the pods of Gridflow's tasks: `init` lays out the task's files, `run` runs its command and hands over its output.";
 
@@ -54,6 +54,7 @@ fn run_options(mut args: Args) -> Result<run::Options, String> {
     let mut options = run::Options {
         message: layout::TERMINATION_MESSAGE.into(),
         message_bytes_max: layout::MESSAGE_BYTES_MAX,
+        codes_tell_signals: false,
         command: Vec::new(),
     };
     while let Some(name) = args.next() {
@@ -64,6 +65,7 @@ fn run_options(mut args: Args) -> Result<run::Options, String> {
                 let number = text.to_str().and_then(|text| text.parse().ok());
                 options.message_bytes_max = number.ok_or("`--message-max` is a number of bytes")?;
             }
+            Some("--codes-tell-signals") => options.codes_tell_signals = true,
             Some("--") => {
                 options.command = args.collect();
                 break;

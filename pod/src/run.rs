@@ -29,6 +29,8 @@ pub struct Options {
     /// Where the kubelet reads the termination message.
     pub message: PathBuf,
     pub message_bytes_max: usize,
+    /// The command itself runs something, and tells by its exit code which signal has ended that.
+    pub codes_tell_signals: bool,
     pub command: Vec<OsString>,
 }
 
@@ -40,7 +42,7 @@ pub fn run(options: &Options) -> u8 {
     let (code, mut report) = match supervise(&options.command) {
         Ok(End::Exited(code)) => {
             // Kubernetes shows the code of a command that a signal ended in the same way.
-            let end = (128 < code).then_some(report::End::Exit(code.into()));
+            let end = (128 < code && !options.codes_tell_signals).then_some(report::End::Exit(code.into()));
             (code, Report { end, ..Report::default() })
         }
         Ok(End::Signaled(signal)) => {

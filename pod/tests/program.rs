@@ -147,6 +147,14 @@ fn a_signal_that_ends_the_command_is_told_apart_from_an_exit_code() {
 }
 
 #[test]
+fn a_command_that_runs_another_tells_by_its_code_which_signal_has_ended_that() {
+    let pod = Pod::new();
+    let ended =
+        pod.command(&["--codes-tell-signals"], &["sh", "-c", "sh -c 'kill -KILL $$'; exit 137"]).output().unwrap();
+    assert_eq!((ended.status.code(), pod.message()), (Some(137), String::new()));
+}
+
+#[test]
 fn a_command_that_is_not_there_is_told_apart_from_one_that_fails() {
     let pod = Pod::new();
     let ended = pod.command(&[], &["no-such-program"]).output().unwrap();

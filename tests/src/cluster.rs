@@ -1,6 +1,10 @@
 //! A database, a DAG folder and a state directory that schedulers of a test share.
 
-use std::{ffi::OsString, path::PathBuf, sync::OnceLock};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use anyhow::{Context, Result};
 use gridflow_testkit::postgres::{Durability, Postgres, Settings};
@@ -139,6 +143,13 @@ impl Cluster {
     pub fn queue_runs(&self, dag: &str, prefix: &str, count: usize) -> Result<()> {
         self.sql(&queue_statement(dag, &format!("'{prefix}-' || no"), count)).map(drop)
     }
+
+    /// The whole log of an attempt, as it is now.
+    pub fn log(&self, attempt: &str) -> Result<String> {
+        let path = find_file(&self.path("state/logs"), attempt);
+        let path = path.with_context(|| format!("there is no log of `{attempt}`"))?;
+        std::fs::read_to_string(path).context("reading a log")
+    }
 }
 
 /// The statement that queues runs, their ids made by an expression over `no`.
@@ -152,6 +163,17 @@ pub fn queue_statement(dag: &str, run_id: &str, count: usize) -> String {
            FROM dag, generate_series(1, {count}) AS no WHERE dag_id = '{dag}' RETURNING id)
          INSERT INTO inbox (kind, subject, created_at) SELECT 'run_queued', id, now() FROM run"
     )
+}
+
+/// A file below `folder` whose name begins so.
+fn find_file(folder: &Path, begins: &str) -> Option<PathBuf> {
+    std::fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return find_file(&path, begins);
+        }
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(begins)).then_some(path)
+    })
 }
 
 /// One server for all tests of a program, durable as in production.

@@ -1,21 +1,14 @@
 //! Where one run of one DAG is tried: a database, a folder of DAGs, and an executor.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    fs::OpenOptions,
-    io::Write,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, fs::OpenOptions, io::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use gridflow_testkit::kubernetes;
+use gridflow_testkit::{kubernetes, spark::Operator};
 
 use crate::{
     Cluster, Pods, Program, Wire,
     check::{self, Losses, Outputs, Rules},
+    drivers,
     evidence::{Asked, Evidence, LIBRARY},
     remains, wait_for,
     workload::now_us,
@@ -31,12 +24,16 @@ const PARALLELISM: usize = 128;
 pub enum Executor {
     Local,
     Kubernetes,
+    /// Each command is run by the driver of a SparkApplication.
+    Spark,
 }
 
 #[derive(Debug)]
 pub struct Ground {
     pub cluster: Cluster,
+    pub executor: Executor,
     pods: Option<Pods>,
+    _operator: Option<Operator>,
     asked: RefCell<Asked>,
 }
 
@@ -46,18 +43,29 @@ impl Ground {
         match executor {
             Executor::Local => Self::local().map(Some),
             Executor::Kubernetes => kubernetes::Cluster::shared()?.map(|it| Self::with_pods(&it)).transpose(),
+            Executor::Spark => Self::with_drivers(),
         }
     }
 
     fn local() -> Result<Self> {
         let cluster = Cluster::new(&[])?;
         std::fs::write(cluster.path("library.sh"), LIBRARY).context("writing the library")?;
-        Ok(Self { cluster, pods: None, asked: RefCell::default() })
+        Ok(Self { cluster, executor: Executor::Local, pods: None, _operator: None, asked: RefCell::default() })
+    }
+
+    fn with_drivers() -> Result<Option<Self>> {
+        let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(None) };
+        let Some(operator) = Operator::shared(&kubernetes)? else { return Ok(None) };
+        let ground = Self::with_pods(&kubernetes)?;
+        operator.prepare(&ground.pods().namespace)?;
+        drivers::prepare(&ground.cluster, ground.pods())?;
+        Ok(Some(Self { executor: Executor::Spark, _operator: Some(operator), ..ground }))
     }
 
     pub fn with_pods(kubernetes: &Arc<kubernetes::Cluster>) -> Result<Self> {
         let mut ground = Self::local()?;
-        ground.pods = Some(Pods::new(kubernetes, &ground.cluster)?);
+        let pods = Pods::new(kubernetes, &ground.cluster)?;
+        (ground.pods, ground.executor) = (Some(pods), Executor::Kubernetes);
         Ok(ground)
     }
 
@@ -65,7 +73,7 @@ impl Ground {
     pub fn wired(kubernetes: &Arc<kubernetes::Cluster>) -> Result<(Self, Wire)> {
         let mut ground = Self::local()?;
         let (pods, wire) = Pods::wired(kubernetes, &ground.cluster)?;
-        ground.pods = Some(pods);
+        (ground.pods, ground.executor) = (Some(pods), Executor::Kubernetes);
         Ok((ground, wire))
     }
 
@@ -89,7 +97,11 @@ impl Ground {
 
     /// Writes the DAG `d` for this executor. Commands that begin with `. $LIBRARY;` write down their starts and ends.
     pub fn save(&self, text: &str) -> Result<()> {
-        let executor = if self.pods.is_some() { "executor: kubernetes\n" } else { "" };
+        let (executor, text) = match self.executor {
+            Executor::Local => ("", Cow::Borrowed(text)),
+            Executor::Kubernetes => ("executor: kubernetes\n", Cow::Borrowed(text)),
+            Executor::Spark => ("", Cow::Owned(drivers::as_spark(text))),
+        };
         let (library, marks) = (self.cluster.path("library.sh"), self.cluster.path("marks"));
         let env = format!("env: {{LIBRARY: '{}', MARKS: '{}'}}", library.display(), marks.display());
         // Where the text says nothing else.
@@ -207,7 +219,7 @@ impl Ground {
     /// What the command of a task's last attempt said.
     pub fn log_of(&self, task: &str) -> Result<String> {
         // What the executor adds is for people.
-        let said = |line: &&str| !line.starts_with("gridflow: ");
+        let said = |line: &&str| !line.starts_with("gridflow: ") && !drivers::is_of_the_jvm(line);
         Ok(self.log(task, "max")?.split_inclusive('\n').filter(said).collect())
     }
 
@@ -221,9 +233,7 @@ impl Ground {
             "SELECT {which}(attempt_id::text) FROM attempt AS a JOIN dag_run AS run ON run.id = a.dag_run_id
              JOIN dag_version_task AS task USING (dag_version_id, task_no) WHERE task_id = '{task}'"
         ))?;
-        let path = find_file(&self.cluster.path("state/logs"), &attempt);
-        let path = path.with_context(|| format!("there is no log of `{attempt}`, an attempt of {task}"))?;
-        std::fs::read_to_string(path).context("reading a log")
+        self.cluster.log(&attempt).with_context(|| format!("the log of an attempt of {task}"))
     }
 
     /// Outcome and exit code of all attempts of a task, in order.
@@ -281,15 +291,4 @@ impl Ground {
             scheduler.log(),
         )
     }
-}
-
-/// A file below `folder` whose name begins so.
-fn find_file(folder: &Path, begins: &str) -> Option<PathBuf> {
-    std::fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
-        let path = entry.path();
-        if path.is_dir() {
-            return find_file(&path, begins);
-        }
-        entry.file_name().to_str().is_some_and(|name| name.starts_with(begins)).then_some(path)
-    })
 }

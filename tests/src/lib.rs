@@ -5,6 +5,7 @@
 pub mod check;
 mod clock;
 mod cluster;
+mod drivers;
 mod entrance;
 pub mod evidence;
 mod failpoints;

@@ -63,6 +63,11 @@ impl Pods {
         Ok((Self::reached_by(kubernetes, cluster, &own)?, wire))
     }
 
+    /// What tells schedulers about the cluster.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// What a scheduler is started with.
     pub fn arguments(&self) -> [OsString; 2] {
         ["--kubernetes".into(), self.file.clone().into()]

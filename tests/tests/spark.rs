@@ -19,7 +19,8 @@ tasks:
   count:
     spark:
       main_file: job.py
-      args: ['{{ run_id }}']
+      args: ['{{ run_id }}', '$$HOME $(HOME) ü']
+      driver: {env: {AS_IT_IS: '$$HOME $(HOME) ü'}}
       deps: {py_files: numbers_of.py}
     outputs: [run, sum]
   after:
@@ -30,12 +31,15 @@ tasks:
 
 const JOB: &str = "
 import json, os, sys, time
+assert sys.argv[2] == os.environ['AS_IT_IS'] == '$$HOME $(HOME) \u{fc}', sys.argv
 from numbers_of import numbers
 from pyspark.sql import SparkSession
 
 spark = SparkSession.builder.getOrCreate()
 print('the session is there', flush=True)
 total = spark.sparkContext.parallelize(range(10), 2).flatMap(numbers).sum()
+while not os.path.exists(os.path.join(os.environ['FOLDER'], 'go')):
+    time.sleep(0.1)
 with open(os.environ['GRIDFLOW_OUTPUT'], 'w') as file:
     json.dump({'run': sys.argv[1], 'sum': total}, file)
 spark.stop()
@@ -62,11 +66,23 @@ impl Ground {
         let pods = Pods::new(kubernetes, &cluster)?;
         operator.prepare(&pods.namespace)?;
         let file = cluster.path("kubernetes.yaml");
+        let folder = cluster.path("");
+        let folder = folder.to_str().context("temporary folders have plain names")?.trim_end_matches('/');
         let mut clusters: Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
         clusters["clusters"]["test"]["spark"] = json!({"spec": {
             "sparkVersion": VERSION, "image": IMAGE, "imagePullPolicy": "Never",
             "sparkConf": {"spark.kubernetes.driver.master": MASTER},
-            "driver": {"coreRequest": "100m", "memory": "512m", "serviceAccount": ACCOUNT},
+            "driver": {
+                "coreRequest": "100m", "memory": "512m", "serviceAccount": ACCOUNT,
+                "template": {"spec": {
+                    "volumes": [{"name": "test", "hostPath": {"path": folder, "type": "Directory"}}],
+                    "containers": [{
+                        "name": "spark-kubernetes-driver",
+                        "volumeMounts": [{"name": "test", "mountPath": folder}],
+                        "env": [{"name": "FOLDER", "value": folder}, {"name": "LC_ALL", "value": "C.UTF-8"}],
+                    }],
+                }},
+            },
             "executor": {"instances": 1, "coreRequest": "100m", "memory": "512m"},
         }});
         std::fs::write(&file, clusters.to_string())?;
@@ -97,6 +113,21 @@ impl Ground {
             })
     }
 
+    /// Waits until the job's log holds this.
+    fn until_logged(&self, text: &str, scheduler: &Program) -> Result<()> {
+        let log = || {
+            let attempt = self.cluster.sql("SELECT min(attempt_id::text) FROM attempt")?;
+            self.cluster.log(&attempt)
+        };
+        wait_for(text, PATIENCE, || Ok(log().is_ok_and(|log| log.contains(text)).then_some(())))
+            .with_context(|| format!("{:?}\n{}", log(), scheduler.log()))
+    }
+
+    /// Lets the job end.
+    fn go_on(&self) -> Result<()> {
+        std::fs::write(self.cluster.path("go"), "").context("letting the job end")
+    }
+
     fn until_success(&self, scheduler: &Program) -> Result<()> {
         self.until("SELECT count(*) FROM dag_run WHERE state IN ('success', 'failed')", "1", scheduler)?;
         self.until("SELECT state FROM dag_run", "success", scheduler)?;
@@ -110,16 +141,24 @@ impl Ground {
 }
 
 #[test]
-fn a_spark_job_runs_with_the_files_of_its_dag_and_hands_on_its_output() -> Result<()> {
+fn a_spark_job_runs_with_the_files_of_its_dag_says_how_far_it_is_and_hands_on_its_output() -> Result<()> {
     let Some(ground) = Ground::new()? else { return Ok(()) };
     let scheduler = ground.begin()?;
-    ground.until_success(&scheduler)
+    ground.until("SELECT count(*) FROM attempt WHERE state = 'running'", "1", &scheduler)?;
+    ground.until_logged("gridflow: spark: its UI is at http://198.19.255.", &scheduler)?;
+    ground.until_logged("gridflow: spark: 1 of 1 stages done\n", &scheduler)?;
+    ground.go_on()?;
+    ground.until_success(&scheduler)?;
+    let summary =
+        "gridflow: spark: 1 of 1 stages done, 2 tasks; read 0 bytes, written 0 bytes, shuffled 0 bytes; as seen ";
+    ground.until_logged(summary, &scheduler)
 }
 
 #[test]
 fn a_spark_job_goes_on_while_its_scheduler_is_killed() -> Result<()> {
     let Some(ground) = Ground::new()? else { return Ok(()) };
     let mut scheduler = ground.begin()?;
+    ground.go_on()?;
     for name in ["second", "third"] {
         // Once before anything is committed about its driver, or soon after; and once while it runs.
         let state = if name == "second" { "queued" } else { "running" };

@@ -241,6 +241,13 @@ tasks:
 }
 
 #[test]
+fn arguments_and_variables_are_written_so_that_kubernetes_changes_nothing_in_them() {
+    let made =
+        application("tasks: {a: {spark: {main_file: /a.py, args: ['$$ $(B)'], driver: {env: {B: '$(A)'}}}}}", &[]);
+    assert!(made.contains(r#""$$$$ $$(B)""#) && made.contains(r#""value": "$$(A)""#), "{made}");
+}
+
+#[test]
 fn a_jar_has_a_class() {
     assert_snapshot!(application("tasks: {a: {spark: {jar: 'local:///opt/spark-examples.jar', main_class: org.apache.spark.examples.SparkPi, args: [10], dynamic_allocation: true}}}", &[]), @r#"
     {

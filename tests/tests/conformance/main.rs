@@ -16,6 +16,7 @@ macro_rules! promises {
     ($($module:ident::$name:ident,)*) => {
         mod local { $(#[test] fn $name() -> anyhow::Result<()> { super::kept_by(super::Executor::Local, super::$module::$name) })* }
         mod kubernetes { $(#[test] fn $name() -> anyhow::Result<()> { super::kept_by(super::Executor::Kubernetes, super::$module::$name) })* }
+        mod spark { $(#[test] fn $name() -> anyhow::Result<()> { super::kept_by(super::Executor::Spark, super::$module::$name) })* }
     };
 }
 

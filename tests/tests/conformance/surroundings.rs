@@ -1,7 +1,20 @@
 //! What a command finds when it starts.
 
 use anyhow::Result;
-use gridflow_tests::Ground;
+use gridflow_tests::{Executor, Ground};
+
+/// Called with how much, or told so on its command line.
+const COUNT: &str = "
+import json, os, subprocess, sys
+
+def main(much):
+    subprocess.run(['bash', '-c', '. $LIBRARY'], check=True)
+    return {'much': much, 'major': sys.version_info[0]}
+
+if __name__ == '__main__':
+    with open(os.environ['GRIDFLOW_OUTPUT'], 'w') as file:
+        json.dump(main(int(sys.argv[1])), file)
+";
 
 pub fn values_of_the_environment_arrive_unchanged(ground: &Ground) -> Result<()> {
     let tasks = r#"params: {word: {type: string, default: "it's \"quoted\" $HOME $(date) `id`"}}
@@ -46,15 +59,23 @@ pub fn a_command_finds_the_files_of_its_version(ground: &Ground) -> Result<()> {
     std::fs::create_dir_all(dags.join("jobs/data"))?;
     std::fs::write(dags.join("jobs/say.sh"), ". $LIBRARY\ncat jobs/data/words.txt\n")?;
     std::fs::write(dags.join("jobs/data/words.txt"), "first\n")?;
-    std::fs::write(
-        dags.join("jobs/count.py"),
-        "import subprocess, sys\n\ndef main(much):\n    subprocess.run(['bash', '-c', '. $LIBRARY'], check=True)\n    return {'much': much, 'major': sys.version_info[0]}\n",
-    )?;
-    let tasks = "files: ['jobs/data/*']
+    std::fs::write(dags.join("jobs/count.py"), COUNT)?;
+    let tasks = match ground.executor {
+        Executor::Local | Executor::Kubernetes => {
+            "files: ['jobs/data/*']
 tasks:
   say: {bash: {file: jobs/say.sh}}
   count: {python: {file: jobs/count.py, call: main, args: {much: 12}}}
-";
+"
+        }
+        Executor::Spark => {
+            "files: ['jobs/data/*', jobs/say.sh]
+tasks:
+  say: {spark: {main_file: bash.py, args: [jobs/say.sh]}}
+  count: {spark: {main_file: jobs/count.py, args: ['12']}}
+"
+        }
+    };
     ground.run(tasks, "success")?;
     assert_eq!(ground.log_of("say")?, "first\n");
     assert_eq!(ground.output("count")?, r#"{"much":12,"major":3}"#);

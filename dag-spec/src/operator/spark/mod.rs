@@ -217,8 +217,10 @@ impl Spark {
         let program = program.map(|program| uri(&program.value, launch)).transpose()?;
         let of_program = program.as_deref().and_then(language);
         let language = keys.r#type.map(|language| language.0).or(of_program);
-        let args =
-            keys.args.as_ref().map(|args| args.0.iter().map(|arg| renderer.text(arg)).collect::<Result<Vec<_>, _>>());
+        let args = keys
+            .args
+            .as_ref()
+            .map(|args| args.0.iter().map(|arg| literal(renderer, arg)).collect::<Result<Vec<_>, _>>());
         let pull_secrets = keys.image_pull_secrets.0.iter().map(|name| renderer.text(name));
         let pull_secrets = pull_secrets.collect::<Result<Vec<_>, _>>()?;
         let driver = keys.driver.as_ref().map(|part| part.render(DRIVER_CONTAINER, renderer, &mut accumulated.0));
@@ -246,6 +248,11 @@ impl Spark {
         let spec: Map<String, Value> = fields.collect();
         Ok(json!({ "apiVersion": API_VERSION, "kind": "SparkApplication", "spec": spec }))
     }
+}
+
+/// A text that arrives in the driver as it is written: on its way Kubernetes replaces `$(NAME)`, and `$$` by `$`.
+fn literal(renderer: &Renderer, text: &Template) -> Result<String, RenderError> {
+    Ok(renderer.text(text)?.replace('$', "$$"))
 }
 
 /// A file as the application names it.

@@ -111,7 +111,7 @@ impl SparkPart {
         out.extend(fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         let mut template = self.pod.template(container, renderer, accumulated)?;
         for (name, value) in env.iter().flat_map(|env| &env.0) {
-            add_variable(&mut template, container, json!({ "name": name, "value": renderer.text(value)? }));
+            add_variable(&mut template, container, json!({ "name": name, "value": super::literal(renderer, value)? }));
         }
         self.pod.add_service_account(&mut out, renderer)?;
         if template.as_object().is_some_and(|template| !template.is_empty()) {

@@ -433,6 +433,7 @@ impl Actor {
             container,
             attempt: attempt.to_string().into(),
             path: log_path(&self.config.state_dir, attempt),
+            looks: self.rooms[site.cluster].looks(),
         };
         let (tell, told) = oneshot::channel();
         let following = log::follow(self.rooms[site.cluster].clone(), source, told);

@@ -16,15 +16,25 @@ use super::super::{
 /// More than one node has pods: those of one that does not answer must not hold up all the others.
 const ENDED_AT_ONCE: usize = 128;
 
+/// Drivers of Spark that are asked at a time how far they are: an answer may be some megabytes.
+const LOOKS_AT_ONCE: usize = 8;
+
 #[derive(Clone)]
 pub(super) struct LogRoom {
     live: Arc<Semaphore>,
     ended: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
 }
 
 impl LogRoom {
     pub(super) fn new(live: usize) -> Self {
-        Self { live: Arc::new(Semaphore::new(live)), ended: Arc::new(Semaphore::new(ENDED_AT_ONCE)) }
+        let room = |size| Arc::new(Semaphore::new(size));
+        Self { live: room(live), ended: room(ENDED_AT_ONCE), looks: room(LOOKS_AT_ONCE) }
+    }
+
+    /// For [`Source::looks`].
+    pub(super) fn looks(&self) -> Arc<Semaphore> {
+        self.looks.clone()
     }
 }
 
@@ -51,8 +61,16 @@ async fn with(_permit: Option<OwnedSemaphorePermit>, source: Source, ended: ones
 
 /// For the log of an attempt that never ran: the notes alone.
 pub(super) async fn note(client: kube::Client, path: PathBuf, ended: Ended) -> Left {
-    let source =
-        Source { client, namespace: "".into(), pod: "".into(), container: "".into(), attempt: "".into(), path };
+    let nobody: Arc<str> = "".into();
+    let source = Source {
+        client,
+        namespace: nobody.clone(),
+        pod: nobody.clone(),
+        container: nobody.clone(),
+        attempt: nobody,
+        path,
+        looks: Arc::new(Semaphore::new(0)),
+    };
     logs::follow(source, already(Ended { log: Log::NoMore, ..ended })).await
 }
 

@@ -4,7 +4,7 @@
 //! away since (kubelets keep the last 10 MiB or so). It is written anew if the pod's log still begins in the same way,
 //! and is continued otherwise.
 
-use std::{io, path::PathBuf};
+use std::{borrow::Cow, io, mem, path::PathBuf};
 
 use tokio::{
     fs::{self, File, OpenOptions},
@@ -22,7 +22,13 @@ pub(super) struct LogFile {
     state: State,
     /// Taken and not written yet. Kept here and not in a future that may be dropped.
     pending: Vec<u8>,
+    /// Lines for people that wait until a line of the log has ended.
+    notes: Vec<String>,
+    is_line_start: bool,
 }
+
+/// What lines for people begin with.
+const NOTE: &str = "gridflow: ";
 
 enum State {
     Closed,
@@ -33,7 +39,7 @@ enum State {
 
 impl LogFile {
     pub fn new(path: PathBuf) -> Self {
-        Self { path, state: State::Closed, pending: Vec::new() }
+        Self { path, state: State::Closed, pending: Vec::new(), notes: Vec::new(), is_line_start: true }
     }
 
     /// There is a log to be read. Until then a file that is there is left alone.
@@ -47,15 +53,29 @@ impl LogFile {
     }
 
     pub fn push(&mut self, text: &[u8]) {
-        self.pending.extend_from_slice(text);
+        if let Some(last) = text.last() {
+            self.is_line_start = *last == b'\n';
+            self.pending.extend_from_slice(text);
+        }
+    }
+
+    /// A line for people, as soon as it can stand for itself.
+    pub fn note(&mut self, line: String) {
+        self.notes.push(line);
     }
 
     /// Writes what was taken. Dropped in between, it goes on where it was.
     pub async fn flush(&mut self) -> io::Result<()> {
         if let State::Undecided(head) = &self.state
-            && head.len() <= self.pending.len()
+            && head.len() <= without_notes(&self.pending).len()
         {
             self.decide().await?;
+        }
+        if let State::Open(_) = self.state
+            && self.is_line_start
+        {
+            let notes = mem::take(&mut self.notes);
+            self.write_notes(&notes);
         }
         let State::Open(file) = &mut self.state else { return Ok(()) };
         while !self.pending.is_empty() {
@@ -72,15 +92,22 @@ impl LogFile {
             State::Undecided(_) => self.decide().await?,
             State::Open(_) => {}
         }
-        for line in notes.iter().flat_map(|note| note.lines()) {
-            self.pending.extend_from_slice(format!("gridflow: {line}\n").as_bytes());
+        self.notes.extend_from_slice(notes);
+        if !self.is_line_start && !self.notes.is_empty() {
+            self.push(b"\n");
         }
         self.flush().await
     }
 
+    fn write_notes(&mut self, notes: &[String]) {
+        for line in notes.iter().flat_map(|note| note.lines()) {
+            self.pending.extend_from_slice(format!("{NOTE}{line}\n").as_bytes());
+        }
+    }
+
     async fn decide(&mut self) -> io::Result<()> {
         let State::Undecided(head) = &self.state else { return Ok(()) };
-        if self.pending.starts_with(head) {
+        if without_notes(&self.pending).starts_with(head) {
             self.state = State::Open(self.open(Begin::Anew).await?);
         } else {
             self.state = State::Open(self.open(Begin::AtEnd).await?);
@@ -98,7 +125,7 @@ impl LogFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
-        Ok(head)
+        Ok(without_notes(&head).into_owned())
     }
 
     async fn open(&self, begin: Begin) -> io::Result<File> {
@@ -112,6 +139,17 @@ impl LogFile {
         };
         options.create(true).open(&self.path).await
     }
+}
+
+/// What the container itself has written, as far as that can be told: the log that is read anew has the lines for
+/// people elsewhere, or not yet.
+fn without_notes(text: &[u8]) -> Cow<'_, [u8]> {
+    let is_note =
+        |line: &[u8]| line.starts_with(NOTE.as_bytes()) || (!line.is_empty() && NOTE.as_bytes().starts_with(line));
+    if !text.split(|byte| *byte == b'\n').any(is_note) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_note(line)).flatten().copied().collect())
 }
 
 #[derive(Clone, Copy)]
@@ -155,6 +193,25 @@ mod tests {
         let log = after(Some("one\ntwo\n"), &["two\nthree\n"], &[]).await;
         assert_eq!(log, format!("one\ntwo\n{}two\nthree\n", String::from_utf8_lossy(SEAM)));
         assert_eq!(after(Some("one\n"), &[""], &[]).await, "one\n");
+    }
+
+    #[tokio::test]
+    async fn a_line_for_people_waits_for_the_end_of_a_line_and_makes_no_other_log_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let mut file = LogFile::new(path.clone());
+        file.begin().await.unwrap();
+        file.push(b"one\ntw");
+        file.note("half".into());
+        file.flush().await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntw");
+        file.push(b"o\n");
+        file.flush().await.unwrap();
+        file.push(b"three");
+        file.finish(&["over".into()]).await.unwrap();
+        let log = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(log, "one\ntwo\ngridflow: half\nthree\ngridflow: over\n");
+        assert_eq!(after(Some(&log), &["one\n", "two\nthree\nfour\n"], &[]).await, "one\ntwo\nthree\nfour\n");
     }
 
     #[tokio::test]

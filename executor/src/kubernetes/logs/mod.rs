@@ -9,22 +9,26 @@
 //! A stream that ends proves nothing: API servers and kubelets restart. So once the container has ended the log is
 //! read once more from where the last stream left off, and is complete when that read ends.
 
+mod driver;
 mod file;
 mod frames;
 mod stamps;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::pending, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{AsyncBufRead, AsyncBufReadExt};
 use k8s_openapi::{api::core::v1::Pod, jiff};
 use kube::api::{Api, LogParams};
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, Semaphore, mpsc, oneshot},
     time::{Instant, sleep, timeout, timeout_at},
 };
 
 use self::{file::LogFile, frames::Frames, stamps::Position};
-use super::output::{self, Left};
+use super::{
+    output::{self, Left},
+    spark::DRIVER_CONTAINER,
+};
 
 /// Which container, and where its log goes.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct Source {
     pub attempt: Arc<str>,
     /// The attempt's log.
     pub path: PathBuf,
+    /// For asking Spark's drivers how far they are: so many at a time.
+    pub looks: Arc<Semaphore>,
 }
 
 /// How the attempt ended, as far as its log is concerned.
@@ -64,6 +70,8 @@ pub enum Log {
 const REST_WITHIN: Duration = Duration::from_secs(30);
 /// How long a stream that is open has to end by itself when its container has.
 const STREAM_ENDS_WITHIN: Duration = Duration::from_secs(3);
+/// Lines for people that wait to be laid into the log.
+const SAID_MAX: usize = 8;
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -72,11 +80,19 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Never fails: what could not be read is said in the log itself. If `ended` is dropped, the executor ends, and the
 /// next one writes the log anew.
 pub async fn follow(source: Source, mut ended: oneshot::Receiver<Ended>) -> Left {
-    let mut copy = Copy::new(&source);
+    let (say, said) = mpsc::channel(SAID_MAX);
+    let mut copy = Copy::new(&source, said);
+    let seen = driver::Seen::default();
     let told = {
         let is_over = Notify::new();
         let live = live(&source, &mut copy, &is_over);
-        tokio::pin!(live);
+        let watch = async {
+            if *source.container == *DRIVER_CONTAINER {
+                driver::watch(&source, &seen, &say).await;
+            }
+            pending::<()>().await;
+        };
+        tokio::pin!(live, watch);
         tokio::select! {
             biased;
             told = &mut ended => {
@@ -87,10 +103,12 @@ pub async fn follow(source: Source, mut ended: oneshot::Receiver<Ended>) -> Left
                 told
             }
             () = &mut live => unreachable!("nobody has said that it is over"),
+            () = &mut watch => unreachable!("it never ends"),
         }
     };
     let Ok(Ended { message, log, mut notes }) = told else { return Left::Nothing };
     let message = message.as_deref();
+    notes.splice(0..0, seen.summary());
     if log == Log::Complete
         && let Err(error) = rest(&source, &mut copy, message).await
     {
@@ -197,15 +215,18 @@ struct Copy {
     frames: Frames,
     file: LogFile,
     last: Last,
+    /// Lines for people, to be laid in.
+    said: mpsc::Receiver<String>,
 }
 
 impl Copy {
-    fn new(source: &Source) -> Self {
+    fn new(source: &Source, said: mpsc::Receiver<String>) -> Self {
         Self {
             position: Position::default(),
             frames: Frames::new(&source.attempt),
             file: LogFile::new(source.path.clone()),
             last: Last::Broken,
+            said,
         }
     }
 
@@ -231,6 +252,17 @@ impl Copy {
         let mut part = self.position.stream();
         let (mut text, mut log) = (Vec::new(), Vec::new());
         loop {
+            let said = tokio::select! {
+                biased;
+                filled = stream.fill_buf() => filled.map(|_| None).map_err(Error::Stream)?,
+                Some(line) = self.said.recv() => Some(line),
+            };
+            if let Some(line) = said {
+                self.file.note(line);
+                self.file.flush().await.map_err(Error::File)?;
+                continue;
+            }
+            // At once: it is filled.
             let bytes = stream.fill_buf().await.map_err(Error::Stream)?;
             if bytes.is_empty() {
                 return part.words().map_or(Ok(()), |words| Err(Error::Kubelet(words)));

@@ -76,13 +76,7 @@ pub(super) fn wrap(pod: &mut Value, request: &PodRequest<'_>) -> Result<Option<P
     promise(task, env).ok_or_else(env_is_no_list)?;
     if let Some(command) = &command {
         let count = containers.iter().sum::<usize>() + 1;
-        let mut line: Vec<Value> = vec![layout::PROGRAM.into(), "run".into()];
-        if message_path != layout::TERMINATION_MESSAGE {
-            line.extend(["--message".into(), message_path.into()]);
-        }
-        line.extend(["--message-max".into(), message_bytes_max(count).to_string().into(), "--".into()]);
-        line.extend(command.iter().cloned());
-        task["command"] = line.into();
+        task["command"] = line(command, &message_path, count, Codes::OfTheCommand).into();
         task.as_object_mut().map(|task| task.remove("args"));
     }
     if command.is_none() && request.files.is_empty() {
@@ -105,6 +99,29 @@ pub(super) fn lay_out(
     mount(container, VOLUME, layout::ROOT)?;
     let init = init_step(image, container);
     add_init_step(pod, init, attempt)
+}
+
+/// What an exit code above 128 of a wrapped command says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codes {
+    /// Nothing but itself: a signal that ends the command is seen.
+    OfTheCommand,
+    /// Which signal has ended what ran below it, as small programs for PID 1 tell it.
+    OrOfItsSignal,
+}
+
+/// `gridflow-pod run -- COMMAND`, in a pod with so many containers.
+pub(super) fn line(command: &[Value], message_path: &str, containers: usize, codes: Codes) -> Vec<Value> {
+    let mut line: Vec<Value> = vec![layout::PROGRAM.into(), "run".into()];
+    if message_path != layout::TERMINATION_MESSAGE {
+        line.extend(["--message".into(), message_path.into()]);
+    }
+    if codes == Codes::OrOfItsSignal {
+        line.push("--codes-tell-signals".into());
+    }
+    line.extend(["--message-max".into(), message_bytes_max(containers).to_string().into(), "--".into()]);
+    line.extend(command.iter().cloned());
+    line
 }
 
 /// Of a pod with so many containers: each has an equal share of what the kubelet keeps.

@@ -12,12 +12,14 @@
 
 mod application;
 mod cause;
+mod progress;
 #[cfg(test)]
 mod sample;
 mod story;
 mod verdict;
 
 pub use application::{Application, ApplicationState, ExecutorState};
+pub use progress::{Progress, Teller};
 pub use story::story;
 pub use verdict::{Driver, Verdict, verdict};
 
@@ -38,3 +40,9 @@ pub const EXECUTOR_ROLE: &str = "executor";
 
 /// The operator's webhook changes only pods with this label, and the operator sets it only on pods without a template.
 pub const MUTATED_LABEL: &str = "sparkoperator.k8s.io/mutated-by-spark-operator";
+
+/// Spark's own name of the application, on its pods.
+pub const APPLICATION_LABEL: &str = "spark-app-selector";
+/// Where a driver's UI answers unless its pod says otherwise, and how the pod names that port.
+pub const UI_PORT: u16 = 4040;
+pub const UI_PORT_NAME: &str = "spark-ui";

@@ -39,7 +39,7 @@ pub struct SparkRequest<'a> {
     pub env: &'a [(String, String)],
     /// Files of the DAG version, by their path in the driver's working folder.
     pub files: &'a [(String, Arc<[u8]>)],
-    /// Written to `$GRIDFLOW_CONTEXT` of the driver, where there are files.
+    /// Written to `$GRIDFLOW_CONTEXT` of the driver, where anything is laid out in it.
     pub context: &'a Value,
     /// Between SIGTERM and SIGKILL of the driver.
     pub grace: Duration,
@@ -78,9 +78,12 @@ pub fn spark(request: &SparkRequest<'_>) -> Result<SparkManifest, Error> {
         service_account(&mut spec["driver"], account);
     }
     let names_files = !request.files.is_empty() && names_files(spec);
-    template::driver(&mut spec["driver"], request, names_files)?;
+    let layout = template::driver(&mut spec["driver"], request, names_files)?;
     template::executor(&mut spec["executor"], request, names_files)?;
-    let payload = if request.files.is_empty() { None } else { Some(wrap::pack(request.files, request.context)?) };
+    let payload = match layout {
+        template::Layout::Needed => Some(wrap::pack(request.files, request.context)?),
+        template::Layout::Needless => None,
+    };
     Ok(SparkManifest { application, payload })
 }
 

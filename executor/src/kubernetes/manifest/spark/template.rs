@@ -9,7 +9,16 @@ use super::{
 };
 use crate::kubernetes::spark::{DRIVER_CONTAINER, EXECUTOR_CONTAINER, MUTATED_LABEL};
 
-pub(super) fn driver(driver: &mut Value, request: &SparkRequest<'_>, names_files: bool) -> Result<(), Error> {
+/// Whether anything is laid out in the driver: the files of the DAG, or what its command is wrapped with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    Needed,
+    Needless,
+}
+
+/// The driver's own command is what Spark's arguments are for. It is wrapped where it is written: an image's own
+/// entrypoint is not known.
+pub(super) fn driver(driver: &mut Value, request: &SparkRequest<'_>, names_files: bool) -> Result<Layout, Error> {
     let template = template(driver, "driver", DRIVER_CONTAINER)?;
     if !template["spec"]["nodeName"].is_null() {
         // The API server refuses it beside a gate.
@@ -17,12 +26,23 @@ pub(super) fn driver(driver: &mut Value, request: &SparkRequest<'_>, names_files
         return Err(Error::unfit("spec.driver.template.spec.nodeName", problem));
     }
     template["spec"]["terminationGracePeriodSeconds"] = request.grace.as_secs().max(1).into();
+    let containers = ["containers", "initContainers"].map(|list| template["spec"][list].as_array().map_or(0, Vec::len));
     let container = container_mut(template, DRIVER_CONTAINER).expect("it was just put there");
     let message = container["terminationMessagePath"].as_str().unwrap_or(layout::TERMINATION_MESSAGE).to_owned();
     container["terminationMessagePolicy"] = "File".into();
     let mut identity: Vec<_> = request.identity.variables();
-    identity.push(("GRIDFLOW_OUTPUT", message));
-    if !request.files.is_empty() {
+    let command = container["command"].as_array().filter(|command| !command.is_empty());
+    let layout = if request.files.is_empty() && command.is_none() { Layout::Needless } else { Layout::Needed };
+    match command {
+        Some(command) => {
+            // Its arguments stay, Spark's own come behind them.
+            let count = containers.iter().sum::<usize>() + 1;
+            container["command"] = wrap::line(command, &message, count, wrap::Codes::OrOfItsSignal).into();
+            identity.push(("GRIDFLOW_OUTPUT", format!("{}/{}", layout::WORK, layout::OUTPUT_FILE)));
+        }
+        None => identity.push(("GRIDFLOW_OUTPUT", message)),
+    }
+    if layout == Layout::Needed {
         identity.push(("GRIDFLOW_CONTEXT", format!("{}/{}", layout::WORK, layout::CONTEXT_FILE)));
     }
     for (name, value) in request.env {
@@ -31,15 +51,15 @@ pub(super) fn driver(driver: &mut Value, request: &SparkRequest<'_>, names_files
     for (name, value) in &identity {
         add_variable(container, name, value, Existing::Goes)?;
     }
-    if !request.files.is_empty() {
-        // Spark copies the files it is told of into its working folder, and deletes first what has their name there: were
-        // it theirs, they would be gone.
-        if !names_files {
-            container["workingDir"] = layout::WORK.into();
-        }
+    // Spark copies the files it is told of into its working folder, and deletes first what has their name there: were
+    // it theirs, they would be gone.
+    if !request.files.is_empty() && !names_files {
+        container["workingDir"] = layout::WORK.into();
+    }
+    if layout == Layout::Needed {
         wrap::lay_out(template, DRIVER_CONTAINER, request.cluster.image, request.identity.attempt)?;
     }
-    Ok(())
+    Ok(layout)
 }
 
 /// Has a template of its own only where there is something to say: else the operator makes it.

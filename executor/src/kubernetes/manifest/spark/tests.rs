@@ -247,6 +247,27 @@ fn files_variables_and_identity_reach_the_driver_and_variables_the_executors() {
 }
 
 #[test]
+fn a_command_that_is_written_for_the_driver_is_wrapped() {
+    let driver = json!({"containers": [{
+        "name": "spark-kubernetes-driver", "command": ["/opt/entrypoint.sh"], "args": ["--first"],
+    }]});
+    let layer = json!({"spec": {"driver": {"template": {"spec": driver}}}});
+    let made = with(&[small(), layer], |request| spark(&request)).unwrap();
+    assert!(made.payload.is_some(), "the program that wraps it has to come from somewhere");
+    let template = &made.application["spec"]["driver"]["template"]["spec"];
+    let container = &template["containers"][0];
+    let line: Vec<_> = container["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_snapshot!(line.join(" "), @"/gridflow/bin/gridflow-pod run --codes-tell-signals --message-max 2457 -- /opt/entrypoint.sh");
+    assert_eq!(container["args"], json!(["--first"]), "Spark's own come behind them");
+    assert!(container["workingDir"].is_null(), "there are no files");
+    let env = container["env"].as_array().unwrap();
+    let value = |name: &str| env.iter().find(|it| it["name"] == name).map(|it| it["value"].clone());
+    assert_eq!(value("GRIDFLOW_OUTPUT"), Some("/gridflow/work/.gridflow-output.json".into()));
+    assert_eq!(value("GRIDFLOW_CONTEXT"), Some("/gridflow/work/.gridflow-context.json".into()));
+    assert_eq!(template["initContainers"][0]["name"], "gridflow-init");
+}
+
+#[test]
 fn executors_have_the_files_if_anything_but_the_program_is_one() {
     let files = [("lib.zip".to_owned(), Arc::from(&b"PK"[..]))];
     let has_files = |layer: Value| {
