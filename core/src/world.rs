@@ -12,6 +12,7 @@ mod create;
 mod dag_state;
 mod explain;
 mod lane;
+mod limit;
 mod queue;
 mod recover;
 mod schedule;
@@ -34,6 +35,7 @@ use crate::{
 use active::ActiveRun;
 use dag_state::{DagState, Version};
 use lane::{Capacity, Lanes, RunOrder};
+use limit::TaskLimit;
 use timers::{Timer, Timers};
 
 pub use admit::admit;
@@ -127,23 +129,6 @@ struct Shared {
     /// The run that is being decided about: who is to blame for a panic.
     at_work: Option<RunKey>,
     stats: Stats,
-}
-
-/// The count of a task's `max_active_per_dag`.
-#[derive(Debug, Default)]
-struct TaskLimit {
-    /// As the DAG's current version has it; none: each instance goes by its own version's.
-    max: Option<u32>,
-    /// Attempts that are not closed, of instances whose version has the limit.
-    active: u32,
-    /// Ready instances that found it full, best first.
-    parked: BTreeSet<(std::cmp::Reverse<i32>, RunOrder, TaskNo)>,
-}
-
-impl TaskLimit {
-    fn is_full(&self, own_max: std::num::NonZeroU32) -> bool {
-        self.max.unwrap_or(own_max.get()) <= self.active
-    }
 }
 
 impl World {

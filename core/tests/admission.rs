@@ -85,6 +85,25 @@ fn a_tasks_own_limit_holds_over_all_runs() {
 }
 
 #[test]
+fn whoever_is_full_by_its_own_version_is_in_nobody_elses_way() {
+    let mut stage = Stage::new(WorldConfig::default());
+    stage.dag("d", "a ; max_active_per_dag=2");
+    let loose = stage.run("d", 3);
+    stage.dag("d", "a ; max_active_per_dag=1, weight=5");
+    let strict = stage.run("d", 1);
+    // From now on each goes by its own version, and the strict one comes first.
+    stage.dag("d", "a");
+    assert_eq!(stage.launched(), ["d.a", "d.a"]);
+    stage.finish_first(0);
+    assert_eq!(stage.launched.iter().map(|order| order.key.run).collect::<Vec<_>>(), loose[1..]);
+    let limit = Reason::MaxActivePerDag { task: "a".parse().expect("valid"), open: 2, max: 1 };
+    assert_eq!(explain(&stage.world, stage.key(strict[0], "d", "a")), [limit]);
+    stage.finish_first(0);
+    stage.finish_first(0);
+    assert_eq!(stage.launched.iter().map(|order| order.key.run).collect::<Vec<_>>(), strict);
+}
+
+#[test]
 fn runs_over_the_limit_wait_and_backfills_have_a_count_of_their_own() {
     let mut stage = Stage::new(WorldConfig::default());
     stage.dag("d", "dag max_active_runs=1\na");

@@ -89,7 +89,7 @@ impl World {
             let order = run.order();
             let limit = &mut shared.limits[limit.0 as usize];
             if limit.is_full(max) {
-                limit.parked.insert((Reverse(pick.priority), order, task_no));
+                limit.park(max, (Reverse(pick.priority), order, task_no));
                 run.ti(task_no).place = Place::Parked;
                 return;
             }
@@ -103,25 +103,20 @@ impl World {
         shared.lanes.served(pick);
     }
 
-    /// Gives one parked instance of each freed limit another chance. False when there is none.
+    /// Gives one parked instance of each freed limit another chance. False when there is none that has room.
     fn unpark(&mut self) -> bool {
         let mut has_unparked = false;
         let freed: Vec<LimitIx> = self.shared.freed.iter().copied().collect();
         for ix in freed {
             let limit = &mut self.shared.limits[ix.0 as usize];
-            let Some(&entry) = limit.parked.first() else {
+            let Some((own_max, entry)) = limit.best() else {
                 self.shared.freed.remove(&ix);
                 continue;
             };
+            limit.unpark(own_max, &entry);
             let (_, (_, run), task_no) = entry;
             self.shared.at_work = Some(run);
             let run = self.runs.get_mut(&run).expect("a run that ends takes its parked instances with it");
-            let max = run.dag.task(task_no).max_active_per_dag.expect("it parked at this limit");
-            if limit.is_full(max) {
-                self.shared.freed.remove(&ix);
-                continue;
-            }
-            limit.parked.remove(&entry);
             run.make_ready(task_no, &mut self.shared.lanes);
             has_unparked = true;
         }

@@ -13,8 +13,9 @@ use crate::{
 };
 
 use super::{
-    DagIx, LimitIx, Shared, TaskLimit,
+    DagIx, LimitIx, Shared,
     active::Routes,
+    limit::TaskLimit,
     queue::{Fetch, Horizon, QueueKey},
     timers::Timer,
 };

@@ -145,8 +145,8 @@ impl ActiveRun {
             Place::Ready => self.unready(task_no, &mut shared.lanes),
             Place::Parked => {
                 let limit = self.routes.limits[task_no.0 as usize].expect("it parks at its limit");
-                let parked = &mut shared.limits[limit.0 as usize].parked;
-                parked.remove(&(std::cmp::Reverse(weight), order, task_no));
+                let own_max = self.dag.task(task_no).max_active_per_dag.expect("it parks at its limit");
+                shared.limits[limit.0 as usize].unpark(own_max, &(std::cmp::Reverse(weight), order, task_no));
                 self.ti(task_no).place = Place::Nowhere;
             }
         }

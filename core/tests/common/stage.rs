@@ -22,6 +22,7 @@ pub struct Stage {
     /// Other actions of the last turn.
     pub actions: Vec<Action>,
     runs: u128,
+    versions: u128,
     turn: i64,
 }
 
@@ -35,6 +36,7 @@ impl Stage {
             launched: vec![],
             actions: vec![],
             runs: 0,
+            versions: 0,
             turn: 0,
         };
         stage.pool("default_pool", 128);
@@ -49,7 +51,8 @@ impl Stage {
         let (dag, _) = parse_dag(text);
         let id: DagId = name.parse().expect("valid");
         let definition = Arc::new(Dag::new(DagParts { id: id.clone(), ..dag.parts().clone() }).expect("a DAG"));
-        let version = DagVersionId(Uuid::from_u128(self.dags.len() as u128 + 1));
+        self.versions += 1;
+        let version = DagVersionId(Uuid::from_u128(self.versions));
         self.dags.insert(id, (version, definition.clone()));
         let cursor = ScheduleCursor::default();
         self.turn(vec![Event::DagChanged(DagChanged { version, definition, is_paused: false, cursor })]);

@@ -161,7 +161,7 @@ fn every_history_keeps_the_invariants() {
                     if end <= seed {
                         return;
                     }
-                    if start < seed && seed % PROGRESS_EVERY == 0 {
+                    if start < seed && seed.is_multiple_of(PROGRESS_EVERY) {
                         eprintln!("histories {start} to {seed} of {end} have begun");
                     }
                     let story = if seed < TOLD { Story::told() } else { Story::silent() };
