@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use gridflow_core::{AttemptId, InstallationId, RunKey, Turn};
+use gridflow_core::{AttemptId, InstallationId, RunKey};
 use gridflow_executor::kubernetes::{
     Access, ClusterConfig, Config, KubernetesExecutor, Launch, Limits, Object, Report, Running, clean, identity,
 };
@@ -66,19 +66,8 @@ fn launch(namespace: &str) -> Launch {
         "nodeSelector": {"there-is": "no-such-node"},
         "containers": [{"name": "task", "image": "none.invalid/none:1", "command": ["true"]}],
     }});
-    Launch {
-        attempt: AttemptId(Uuid::now_v7()),
-        run: RunKey(Uuid::now_v7()),
-        turn: Turn(1),
-        spec_hash: [0; 32],
-        cluster: "c".into(),
-        namespace: namespace.into(),
-        object: Object::Pod(pod),
-        payload: None,
-        container: "task".into(),
-        execution_timeout: None,
-        grace: std::time::Duration::ZERO,
-    }
+    let sample = Launch::sample(RunKey(Uuid::now_v7()), AttemptId(Uuid::now_v7()), Object::Pod(pod));
+    Launch { namespace: namespace.into(), grace: std::time::Duration::ZERO, ..sample }
 }
 
 async fn bare(pods: &Api<Pod>, config: &Config, namespace: &str, count: usize) -> Result<f64> {

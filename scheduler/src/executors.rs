@@ -149,9 +149,6 @@ async fn next_of(pods: &mut Option<mpsc::Receiver<kubernetes::Report>>) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use gridflow_core::Turn;
     use serde_json::Value;
     use uuid::Uuid;
 
@@ -159,19 +156,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_launch_for_a_cluster_that_nobody_configured_is_not_dropped_in_silence() {
-        let launch = kubernetes::Launch {
-            attempt: AttemptId(Uuid::from_u128(7)),
-            run: RunKey(Uuid::from_u128(5)),
-            turn: Turn(1),
-            spec_hash: [0; 32],
-            cluster: "gone".into(),
-            namespace: "ns".into(),
-            object: kubernetes::Object::Pod(Value::Null),
-            payload: None,
-            container: "task".into(),
-            execution_timeout: None,
-            grace: Duration::ZERO,
-        };
+        let (run, attempt) = (RunKey(Uuid::from_u128(5)), AttemptId(Uuid::from_u128(7)));
+        let launch = kubernetes::Launch::sample(run, attempt, kubernetes::Object::Pod(Value::Null));
         let waiting = Waiting::default();
         launch_pods(None, &waiting, vec![launch]).await.unwrap();
         let told = waiting.take();

@@ -133,19 +133,10 @@ mod tests {
     use super::{super::launch::Object, *};
 
     fn launch() -> Launch {
-        Launch {
-            attempt: AttemptId(Uuid::from_u128(7)),
-            run: RunKey(Uuid::from_u128(5)),
-            turn: Turn(42),
-            spec_hash: [0xab; 32],
-            cluster: "default".into(),
-            namespace: "data".into(),
-            object: Object::Pod(Value::Null),
-            payload: None,
-            container: "task".into(),
-            execution_timeout: Some(Duration::from_secs(90)),
-            grace: Duration::from_secs(30),
-        }
+        let (run, attempt) = (RunKey(Uuid::from_u128(5)), AttemptId(Uuid::from_u128(7)));
+        let execution_timeout = Some(Duration::from_secs(90));
+        let sample = Launch::sample(run, attempt, Object::Pod(Value::Null));
+        Launch { namespace: "data".into(), execution_timeout, ..sample }
     }
 
     #[test]

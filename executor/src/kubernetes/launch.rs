@@ -28,6 +28,26 @@ pub struct Launch {
     pub grace: Duration,
 }
 
+impl Launch {
+    /// One of turn 42 in the namespace `ns` of the cluster `c`, without files and without a time limit, its container
+    /// `task`. For tests and measurements, which write down only what matters to them: `Launch { turn, ..sample }`.
+    pub fn sample(run: RunKey, attempt: AttemptId, object: Object) -> Self {
+        Self {
+            attempt,
+            run,
+            turn: Turn(42),
+            spec_hash: [0xab; 32],
+            cluster: "c".into(),
+            namespace: "ns".into(),
+            object,
+            payload: None,
+            container: "task".into(),
+            execution_timeout: None,
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
 /// A whole manifest, but for what makes it this attempt's: name, labels, annotations and the gate.
 #[derive(Debug, Clone)]
 pub enum Object {

@@ -71,18 +71,13 @@ impl Fixture {
     }
 
     pub fn launch_in(&self, turn: Turn, script: &str) -> Launch {
+        let (run, attempt) = (RunKey(Uuid::now_v7()), AttemptId(Uuid::now_v7()));
         Launch {
-            attempt: AttemptId(Uuid::now_v7()),
-            run: RunKey(Uuid::now_v7()),
             turn,
-            spec_hash: [3; 32],
             cluster: "default".into(),
             namespace: self.namespace.name().into(),
-            object: Object::Pod(pod(script)),
-            payload: None,
-            container: "task".into(),
-            execution_timeout: None,
             grace: Duration::from_secs(2),
+            ..Launch::sample(run, attempt, Object::Pod(pod(script)))
         }
     }
 

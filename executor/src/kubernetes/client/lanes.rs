@@ -173,9 +173,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use gridflow_core::{RunKey, Turn};
+    use gridflow_core::RunKey;
     use serde_json::Value;
     use uuid::Uuid;
 
@@ -190,19 +188,7 @@ mod tests {
     }
 
     fn launch() -> Arc<Launch> {
-        Arc::new(Launch {
-            attempt: AttemptId(Uuid::nil()),
-            run: RunKey(Uuid::nil()),
-            turn: Turn(1),
-            spec_hash: [0; 32],
-            cluster: "c".into(),
-            namespace: "ns".into(),
-            object: Object::Pod(Value::Null),
-            payload: None,
-            container: "task".into(),
-            execution_timeout: None,
-            grace: Duration::ZERO,
-        })
+        Arc::new(Launch::sample(RunKey(Uuid::nil()), AttemptId(Uuid::nil()), Object::Pod(Value::Null)))
     }
 
     fn push(lanes: &mut Lanes, no: u128) {

@@ -41,19 +41,8 @@ fn site(namespace: &str) -> Site {
 }
 
 fn launch(attempt: AttemptId, turn: i64) -> Launch {
-    Launch {
-        attempt,
-        run: run(),
-        turn: Turn(turn),
-        spec_hash: [0xab; 32],
-        cluster: "c".into(),
-        namespace: "a".into(),
-        object: Object::Pod(Value::Null),
-        payload: None,
-        container: "task".into(),
-        execution_timeout: None,
-        grace: Duration::from_secs(30),
-    }
+    let sample = Launch::sample(run(), attempt, Object::Pod(Value::Null));
+    Launch { turn: Turn(turn), namespace: "a".into(), ..sample }
 }
 
 fn open(state: AttemptState, claim: Option<&str>, place: Option<&str>) -> Open {
