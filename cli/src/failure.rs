@@ -79,7 +79,8 @@ impl Failure {
         ExitCode::from(if self.fault == Fault::User { EXIT_NO } else { EXIT_OURS })
     }
 
-    fn text(&self) -> String {
+    /// The failure as [`Self::report`] writes it.
+    pub fn text(&self) -> String {
         let mut text = format!("error: {}", self.what);
         for cause in &self.causes {
             text.push_str(&format!("\n  because: {}", indent(cause)));

@@ -89,13 +89,18 @@ impl StateDir {
     /// tasks of other users live below.
     pub fn create(&self) -> Result<()> {
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
-        fs::create_dir_all(&self.0).and_then(|()| fs::set_permissions(&self.0, Permissions::from_mode(mode))).map_err(
-            |error| {
-                Failure::user(format!("cannot use `{}` as state directory", self.0.display()))
-                    .because(&error)
-                    .help("name another folder with `--state-dir DIR`")
-            },
-        )
+        let made = fs::create_dir_all(&self.0);
+        made.and_then(|()| fs::set_permissions(&self.0, Permissions::from_mode(mode))).map_err(|error| {
+            let shown = self.0.display();
+            // The folder of a volume belongs to root, also where others may write into it.
+            let help = match error.raw_os_error() {
+                Some(nix::libc::EPERM) => {
+                    format!("it belongs to another user: name a folder in it, `--state-dir {shown}/state`")
+                }
+                _ => "name another folder with `--state-dir DIR`".to_owned(),
+            };
+            Failure::user(format!("cannot use `{shown}` as state directory")).because(&error).help(help)
+        })
     }
 
     /// Takes the folder for this process alone.

@@ -12,6 +12,7 @@ use crate::{
     compiled::{CompiledDag, TaskGroup},
     dag::{DagKeys, Group, Params, TaskDefaults, Triggers},
     diagnostic::Diagnostic,
+    inherited::{self, Inherited},
     kubernetes::Kubernetes,
     limit::{DIAGNOSTICS_MAX, YAML_BYTES_MAX},
     read::{Cx, Fields, Spec},
@@ -104,12 +105,13 @@ fn lower(path: &str, root: &Node, cx: &mut Cx<'_>) -> Option<CompiledDag> {
     for pattern in &keys.files.0 {
         cx.matching(&pattern.value, pattern.span);
     }
-    let (tasks, groups, order) = graph(&keys, map, cx);
+    let inherited = inherited::read(cx);
+    let (tasks, groups, order) = graph(&keys, &inherited.defaults, map, cx);
     for task in &tasks {
         check_settings(task, &keys, cx);
         check::check_place(task, cx);
     }
-    check_references(&keys, map, &tasks, order.as_deref(), cx);
+    check_references((&keys, &inherited), map, &tasks, order.as_deref(), cx);
     if cx.diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -119,7 +121,7 @@ fn lower(path: &str, root: &Node, cx: &mut Cx<'_>) -> Option<CompiledDag> {
 type Graph = (Vec<FlatTask>, Vec<TaskGroup>, Option<Vec<usize>>);
 
 /// The tasks laid flat, and an order with upstreams first unless there are cycles.
-fn graph(keys: &DagKeys, map: &yaml::Map, cx: &mut Cx<'_>) -> Graph {
+fn graph(keys: &DagKeys, inherited: &TaskDefaults, map: &yaml::Map, cx: &mut Cx<'_>) -> Graph {
     let is_broken = map.get("tasks").is_some_and(|entry| entry.value.map().is_none() && !entry.value.is_null())
         || cx.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::KeyNotText);
     let of_dag = TaskDefaults {
@@ -128,6 +130,7 @@ fn graph(keys: &DagKeys, map: &yaml::Map, cx: &mut Cx<'_>) -> Graph {
         kubernetes: keys.kubernetes.clone(),
         ..TaskDefaults::none()
     };
+    let of_dag = of_dag.over(inherited);
     let defaults = keys.defaults.as_ref().map_or_else(|| of_dag.clone(), |defaults| defaults.over(&of_dag));
     let groups = keys.groups.clone().unwrap_or_default();
     let (mut tasks, groups) = check::flatten(keys.tasks.0.clone(), groups.0, &defaults, cx);
@@ -143,7 +146,13 @@ fn graph(keys: &DagKeys, map: &yaml::Map, cx: &mut Cx<'_>) -> Graph {
 }
 
 /// Checks what templates refer to, everywhere.
-fn check_references(keys: &DagKeys, map: &yaml::Map, tasks: &[FlatTask], order: Option<&[usize]>, cx: &mut Cx<'_>) {
+fn check_references(
+    (keys, inherited): (&DagKeys, &Inherited),
+    map: &yaml::Map,
+    tasks: &[FlatTask],
+    order: Option<&[usize]>,
+    cx: &mut Cx<'_>,
+) {
     let none = (Params::default(), Triggers::default());
     let params = keys.params.as_ref().unwrap_or(&none.0);
     let triggers = keys.trigger.as_ref().unwrap_or(&none.1);
@@ -159,6 +168,7 @@ fn check_references(keys: &DagKeys, map: &yaml::Map, tasks: &[FlatTask], order: 
     let mut of_dag: Vec<_> = keys.env.iter().chain(of_defaults).flat_map(|env| env.0.values().cloned()).collect();
     let kubernetes = keys.defaults.iter().filter_map(|defaults| defaults.kubernetes.as_ref()).chain(&keys.kubernetes);
     of_dag.extend(kubernetes.flat_map(Kubernetes::templates).cloned());
+    of_dag.extend(inherited.templates.iter().cloned());
     of_dag.extend(keys.groups.iter().flat_map(|groups| &groups.0).flat_map(Group::all_templates));
     check::check_templates(&known, &of_dag, cx);
     check::check_trigger_templates(&triggers.others, &triggers.templates(), cx);

@@ -28,8 +28,10 @@ pub struct CompiledDag {
     pub env: Env,
     /// Every file that the DAG refers to, by its path relative to the DAG file.
     pub files: BTreeMap<String, Arc<[u8]>>,
+    /// What it has from outside its file, by paths that begin with `/`: part of the version, and of no task's folder.
+    pub inherited: BTreeMap<String, Arc<[u8]>>,
     pub source: Arc<str>,
-    /// BLAKE3 of the YAML and the files, in hex.
+    /// BLAKE3 of the YAML and all files, in hex.
     pub hash: String,
     pub tags: Vec<String>,
     pub owner: Option<String>,
@@ -119,6 +121,7 @@ impl CompiledDag {
             "doc_md": doc_md,
         });
         let hash = hash(&source, &files);
+        let (inherited, files) = files.into_iter().partition(|(path, _)| path.starts_with('/'));
         Self {
             dag,
             operators,
@@ -128,6 +131,7 @@ impl CompiledDag {
             triggers,
             env,
             files,
+            inherited,
             source,
             hash,
             tags,

@@ -10,7 +10,8 @@ use crate::{
 /// Where the files beside a DAG file come from: its folder, a stored version, a map in a test.
 ///
 /// Paths are relative to the DAG file and already normal: no `.`, no empty part, `..` only at the
-/// start. What they point at through links is the implementation's to judge.
+/// start. What they point at through links is the implementation's to judge. A path that begins with
+/// `/` is one from the root of the bundle, and [`crate::SERVER_FILE`] is what the server says.
 pub trait Files {
     /// The bytes of a file.
     fn read(&self, relative: &str) -> Result<Arc<[u8]>, FileError>;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     clusters::{ClusterKeys, ClustersKeys, KeepKeys},
     dag::{DagKeys, Groups, TaskDefaults},
+    inherited::BundleKeys,
     operator::{Description, Operator, Outputs},
     read::{Definitions, Field, Read, Spec, object_schema},
     suggest,
@@ -94,6 +95,9 @@ pub fn reference_markdown() -> String {
         let (doc, fields) = known(name);
         section(&mut out, 3, name, &doc, &fields);
     }
+    section(&mut out, 2, BundleKeys::NAME, BundleKeys::doc(), &[]);
+    out.push_str(BUNDLE);
+    table(&mut out, &BundleKeys::fields(&mut definitions));
     clusters(&mut out, &mut definitions);
     out.push_str(TEMPLATES);
     for variable in VARIABLES {
@@ -112,6 +116,19 @@ pub fn reference_markdown() -> String {
     out.push_str(&format!("\nFilters: {}.\n", filters.join(", ")));
     out
 }
+
+const BUNDLE: &str = r#"
+It is part of the version of each of these DAGs, as the files that they name are: a change makes new versions, and runs that began keep theirs.
+What the `defaults:` of the [clusters file](#clusters) say lies below it, what the DAG itself says above.
+Its JSON Schema is `docs/bundle.schema.json`.
+
+```yaml
+defaults:
+  executor: kubernetes
+  retries: 2
+  kubernetes: {namespace: data, image: python:3.12, resources: {cpu: 500m, memory: 1Gi}}
+```
+"#;
 
 const CLUSTERS: &str = r#"
 The file is the server's, and no part of a DAG: `gridflow … --kubernetes FILE`.
@@ -138,6 +155,13 @@ fn clusters(out: &mut String, definitions: &mut Definitions) {
     table(out, &fields);
     section(out, 3, ClusterKeys::NAME, ClusterKeys::doc(), &ClusterKeys::fields(definitions));
     section(out, 3, KeepKeys::NAME, KeepKeys::doc(), &KeepKeys::fields(definitions));
+}
+
+/// The JSON Schema of `gridflow.yaml`.
+pub fn bundle_schema() -> Value {
+    let mut definitions = Definitions::default();
+    let fields = BundleKeys::fields(&mut definitions);
+    document("bundle", "Gridflow bundle", object_schema(BundleKeys::doc(), &fields), definitions)
 }
 
 /// The JSON Schema of the clusters file.

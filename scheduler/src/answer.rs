@@ -84,7 +84,7 @@ async fn render(lead: &mut Lead, order: &LaunchOrder, turn: Turn) -> Result<Resu
         facts: &facts,
         runs: &lead.runs,
         program: &config.program,
-        clusters: &config.clusters,
+        clusters: &lead.clusters,
     };
     Ok(prepare::launch(&ground, order.into(), turn))
 }
@@ -107,7 +107,7 @@ async fn child(
         facts: &facts,
         runs: &lead.runs,
         program: &config.program,
-        clusters: &config.clusters,
+        clusters: &lead.clusters,
     };
     // No attempt exists; the run's own key stands in, so that the rendering repeats exactly.
     let attempt = AttemptId(parent.run.0);

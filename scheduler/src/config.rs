@@ -1,9 +1,10 @@
 //! What the scheduler needs to be told.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use gridflow_executor::{kubernetes, local::HostStart};
 use serde_json::Value;
+use tokio::sync::watch;
 
 /// Settings of the scheduler; every one has a default but the folders.
 #[derive(Debug, Clone)]
@@ -15,8 +16,10 @@ pub struct Config {
     /// The program that is started as host and as `operator`: normally the running one.
     pub program: PathBuf,
     pub host_start: HostStart,
-    /// Where pods run, the default one first. Without any, tasks that ask for one fail.
-    pub clusters: Vec<Cluster>,
+    /// Where pods run, now and later: another value ends the term of leadership, and the next one has it.
+    pub clusters: watch::Receiver<Arc<Clusters>>,
+    /// What holds for all tasks, as a file of every DAG version, now and later.
+    pub defaults: watch::Receiver<Option<Arc<[u8]>>>,
     /// Attempts of all DAGs at the same time (Airflow's `parallelism`).
     pub parallelism: u32,
     /// Retries after losses of infrastructure, apart from the user's `retries`.
@@ -37,7 +40,8 @@ impl Config {
             state_dir,
             program,
             host_start: HostStart::WhenMissing,
-            clusters: Vec::new(),
+            clusters: watch::channel(Arc::default()).1,
+            defaults: watch::channel(None).1,
             parallelism: 32,
             losses_max: 3,
             node_lost_after: None,
@@ -47,8 +51,11 @@ impl Config {
     }
 }
 
+/// The clusters, the default one first. Without any, tasks that ask for one fail.
+pub type Clusters = Vec<Cluster>;
+
 /// A cluster, and what holds for all that runs there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     pub reach: kubernetes::ClusterConfig,
     /// Gridflow's own image: it prepares pods, and carries out operators.

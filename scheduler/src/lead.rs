@@ -14,16 +14,19 @@ use gridflow_core::{AttemptId, DagId, DagVersionId, Event, Plan, QueuedRun, RunK
 use gridflow_dag_spec::CompiledDag;
 use gridflow_executor::local;
 use gridflow_store::{Leader, Reader, inbox::Facts};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, Shared,
+    Clusters, Error, Shared,
     bundle::Published,
     executors::{Executors, Report, Reports},
     inbox,
     memory::RunMemory,
-    parts::answered,
+    parts::{answered, changed},
     prepare::Launch,
     publish, pulse, trigger,
     turn::{Input, turn},
@@ -65,6 +68,10 @@ pub(crate) struct Lead {
     pub committed: HashMap<AttemptId, Committed>,
     /// Open attempts of this node that its host has not mentioned since the term began.
     pub unmentioned: HashMap<AttemptId, Unmentioned>,
+    /// Where pods run in this term.
+    pub clusters: Arc<Clusters>,
+    /// Where they are to run: others end the term.
+    pub later_clusters: watch::Receiver<Arc<Clusters>>,
     pub executors: Executors,
     pub reports: Reports,
     /// What the host had told when the term began.
@@ -107,6 +114,8 @@ impl Lead {
         (executors, reports, told): (Executors, Reports, Vec<local::Report>),
     ) -> Self {
         Self {
+            clusters: Arc::default(),
+            later_clusters: shared.config.clusters.clone(),
             shared,
             leader,
             reader,
@@ -155,7 +164,13 @@ impl Lead {
         for report in std::mem::take(&mut self.told) {
             self.take_report(Report::Local(report)).await?;
         }
+        let mut later_clusters = self.later_clusters.clone();
         loop {
+            // Their executor, and what it watches, belong to the term.
+            if later_clusters.has_changed().unwrap_or(false) {
+                tracing::info!("the clusters have changed: everything is read again");
+                return Ok(self.leader.resign().await?);
+            }
             if !self.strays.is_empty() {
                 answered("looking for strays", TURN_MAX, pulse::end_strays(&mut self)).await?;
             }
@@ -201,6 +216,7 @@ impl Lead {
                         shared.signals.settled.notify_one();
                     }
                 }
+                () = changed(&mut later_clusters) => later_clusters.mark_changed(),
                 () = sleep_to(due) => {}
                 () = sleep_until(unhurried_due.unwrap_or_else(Instant::now)), if unhurried_due.is_some() => {}
                 _ = heartbeat.tick() => {

@@ -49,7 +49,7 @@ use gridflow_store::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Cluster, Config};
+pub use config::{Cluster, Clusters, Config};
 pub use error::Error;
 pub(crate) use leadership::chain;
 use parts::Parts;
@@ -82,7 +82,8 @@ pub async fn run(
 ) -> Result<(), Error> {
     let node = node::node_id(&config.state_dir)?;
     let installation = gridflow_store::node::installation(&mut *database.reader().await?).await?;
-    let (bundle, snapshots) = bundle::Bundle::new(bundle::Config::new(config.dags.clone()));
+    let bundle = bundle::Config { defaults: config.defaults.clone(), ..bundle::Config::new(config.dags.clone()) };
+    let (bundle, snapshots) = bundle::Bundle::new(bundle);
     let (waker, sender) = notify::sender(&database);
     let shared = Arc::new(Shared {
         config,

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 
 use crate::{Error, turn::panic_text};
 
@@ -52,6 +55,13 @@ impl Parts {
                 Error::PartEnded { part, panic }
             }
         }
+    }
+}
+
+/// Waits for another value; for ever, where nobody is there any more who could give one.
+pub(crate) async fn changed<T>(watched: &mut watch::Receiver<T>) {
+    if watched.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

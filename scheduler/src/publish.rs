@@ -102,8 +102,8 @@ fn publish_dag(loaded: &LoadedDag, contents: &mut HashMap<[u8; 32], Arc<[u8]>>) 
         contents.entry(hash).or_insert_with(|| Arc::clone(bytes));
         hash
     };
-    let files =
-        compiled.files.iter().map(|(path, bytes)| VersionFile { path: path.clone(), hash: stored(bytes), mode: 0o644 });
+    let files = compiled.files.iter().chain(&compiled.inherited);
+    let files = files.map(|(path, bytes)| VersionFile { path: path.clone(), hash: stored(bytes), mode: 0o644 });
     let files = files.collect();
     let source = stored(&Arc::from(compiled.source.as_bytes()));
     let dag = &compiled.dag;

@@ -146,10 +146,14 @@ async fn read(shared: &Arc<Shared>, mut leader: Leader, host: Host, binding: Nod
     reach(Point::Recovered);
     tracing::info!(epoch = %leader.epoch(), turn = %leader.turn(), runs = world.active_runs(), "leading");
     let Host { executor, reports, told, .. } = host;
-    let (handle, pod_reports) = shared.start_pods(outside).await?.unzip();
+    let mut later_clusters = shared.config.clusters.clone();
+    let clusters = Arc::clone(&later_clusters.borrow_and_update());
+    let (handle, pod_reports) = shared.start_pods(&clusters, outside).await?.unzip();
     let executors = Executors { local: executor, pods: handle, waiting: Arc::default() };
     let reports = Reports { local: reports, pods: pod_reports };
     let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executors, reports, told));
+    lead.clusters = clusters;
+    lead.later_clusters = later_clusters;
     lead.published = published;
     lead.versions = versions;
     lead.runs = runs;

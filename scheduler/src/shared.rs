@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, Error, Signals,
+    Clusters, Config, Error, Signals,
     bundle::Snapshot,
     lead::Lead,
     parts::Parts,
@@ -51,11 +51,11 @@ impl Shared {
     }
 
     /// The Kubernetes executor for a term, if there are clusters.
-    pub async fn start_pods(&self, open: Vec<kubernetes::Open>) -> Result<Option<Pods>, Error> {
-        if self.config.clusters.is_empty() {
+    pub async fn start_pods(&self, clusters: &Clusters, open: Vec<kubernetes::Open>) -> Result<Option<Pods>, Error> {
+        if clusters.is_empty() {
             return Ok(None);
         }
-        let clusters = self.config.clusters.iter().map(|cluster| cluster.reach.clone()).collect();
+        let clusters = clusters.iter().map(|cluster| cluster.reach.clone()).collect();
         let state_dir = self.config.state_dir.clone();
         let config = kubernetes::Config { installation: self.installation, state_dir, clusters };
         Ok(Some(KubernetesExecutor::start(config, open).await?))

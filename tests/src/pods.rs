@@ -64,7 +64,7 @@ impl Pods {
     }
 
     /// What tells schedulers about the cluster.
-    pub(crate) fn file(&self) -> &Path {
+    pub fn file(&self) -> &Path {
         &self.file
     }
 
@@ -102,6 +102,11 @@ impl Pods {
         });
         let secrets = secrets.iter().map(name).filter(|secret| secret.starts_with("gf-") && !kept.contains(secret));
         Ok(pods.chain(secrets.map(|secret| format!("secret {secret}"))).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// What the clusters file says.
+    pub fn clusters(&self) -> Result<Value> {
+        serde_json::from_slice(&std::fs::read(&self.file)?).context("the file of clusters")
     }
 
     /// The pods of an attempt, as they are now.

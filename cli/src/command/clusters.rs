@@ -53,7 +53,7 @@ pub struct Clean {
 
 pub fn run(command: &Command) -> Result<ExitCode> {
     let Command::Clean(args) = command;
-    let clusters = args.clusters.read()?;
+    let clusters = args.clusters.read()?.clusters;
     if clusters.is_empty() {
         return Err(Failure::user("no cluster is named").help("name the clusters file with `--kubernetes FILE`"));
     }

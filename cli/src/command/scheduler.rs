@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Not locked: schedulers of one node may share its folder, and with it the host of its processes.
     let _presence = worker::sign_in(&state_dir)?;
     let mut config = role::scheduler_config(dags, state_dir.path(), &settings)?;
-    config.clusters = args.clusters.read()?;
+    let clusters = args.clusters.follow(&mut config)?;
     if args.host_service {
         config.host_start = HostStart::Never;
     }
@@ -69,8 +69,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let Some(database) = role::unless_stopped(&shutdown, role::database(url, &settings)).await? else {
             return Ok(ExitCode::SUCCESS);
         };
-        let ended = gridflow_scheduler::run(config, database, Signals::default(), shutdown).await;
-        ended.map_err(|error| role::scheduler_failed(&error))?;
+        tokio::select! {
+            ended = gridflow_scheduler::run(config, database, Signals::default(), shutdown) => {
+                ended.map_err(|error| role::scheduler_failed(&error))?;
+            }
+            () = clusters.run() => {}
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

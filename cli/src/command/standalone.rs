@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clusters::ClustersArgs,
+    clusters::{self, ClustersArgs},
     config::{Settings, settings_of_environment},
     failure::{Failure, Result, say},
     init, postgres, role,
@@ -57,6 +57,7 @@ struct Setup {
     token: Token,
     settings: Settings,
     scheduler: gridflow_scheduler::Config,
+    clusters: clusters::Watch,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -70,9 +71,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let dags = role::dag_folder(&args.dags)?;
     let _lock = state_dir.lock()?;
     let mut scheduler = role::scheduler_config(dags, state_dir.path(), &settings)?;
-    scheduler.clusters = args.clusters.read()?;
-    let setup =
-        Setup { address: args.listen.address(), token: role::token(&state_dir)?, scheduler, state_dir, settings };
+    let clusters = args.clusters.follow(&mut scheduler)?;
+    let (address, token) = (args.listen.address(), role::token(&state_dir)?);
+    let setup = Setup { address, token, scheduler, clusters, state_dir, settings };
     let runtime = role::runtime()?;
     // Before the database starts, so that a signal meanwhile does not leave it behind.
     let shutdown = runtime.block_on(async { role::shutdown_on_signals() })?;
@@ -111,10 +112,15 @@ async fn serve(setup: Setup, url: &str, shutdown: &CancellationToken) -> Result<
 
     let mut roles = JoinSet::new();
     roles.spawn({
-        let (config, signals, shutdown) = (setup.scheduler, signals.clone(), shutdown.clone());
+        let (config, clusters) = (setup.scheduler, setup.clusters);
+        let (signals, shutdown) = (signals.clone(), shutdown.clone());
         async move {
-            let ended = gridflow_scheduler::run(config, database, signals, shutdown).await;
-            ended.map_err(|error| role::scheduler_failed(&error))
+            tokio::select! {
+                ended = gridflow_scheduler::run(config, database, signals, shutdown) => {
+                    ended.map_err(|error| role::scheduler_failed(&error))
+                }
+                () = clusters.run() => Ok(()),
+            }
         }
     });
     roles.spawn({

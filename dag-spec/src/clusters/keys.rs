@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Access, Cluster, Keep};
 use crate::{
     code::Code,
+    dag::TaskDefaults,
     kubernetes::check,
     read::{Cx, Definitions, OneOrMany, Read, Shape, Spanned, Timeout, spec},
     source::Span,
@@ -17,6 +18,10 @@ use crate::{
 spec! {
     /// The file that `--kubernetes` names: the clusters that tasks may run on.
     pub struct ClustersKeys "clusters" {
+        /// Task keys that every task of every DAG has unless its DAG, or the [`gridflow.yaml`](#bundle) of its bundle,
+        /// says otherwise. `executor` is `kubernetes` here unless given, where the first cluster is the one that
+        /// Gridflow itself runs in (`in_cluster: true`).
+        pub defaults: Option<Defaults>,
         /// The clusters by their names; the first is the default one.
         pub clusters: ClusterMap,
     }
@@ -61,6 +66,20 @@ spec! {
     }
 }
 
+/// `defaults:`, checked, and kept as it is written: each DAG version has it as a file.
+#[derive(Debug, Clone)]
+pub struct Defaults(pub Node);
+
+impl Read for Defaults {
+    fn read(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        TaskDefaults::read(node, cx).map(|_| Self(node.clone()))
+    }
+
+    fn shape(definitions: &mut Definitions) -> Shape {
+        TaskDefaults::shape(definitions)
+    }
+}
+
 /// `clusters:`, in the order of the file.
 #[derive(Debug, Clone)]
 pub struct ClusterMap(pub Vec<Cluster>);
@@ -83,7 +102,7 @@ impl Read for ClusterMap {
         };
         let mut clusters = Vec::new();
         for entry in &map.entries {
-            check_name(&entry.key, "a cluster", entry.key_span, cx);
+            check::place_name(&entry.key, check::Place::Cluster, entry.key_span, cx);
             let keys = match entry.value.is_null() {
                 true => None,
                 false => ClusterKeys::read(&entry.value, cx),
@@ -117,7 +136,7 @@ fn cluster(name: &str, keys: ClusterKeys, span: Span, cx: &mut Cx<'_>) -> Option
     }
     let mut namespaces: Vec<String> = Vec::new();
     for namespace in keys.namespaces.0 {
-        check_name(&namespace.value, "a namespace", namespace.span, cx);
+        check::place_name(&namespace.value, check::Place::Namespace, namespace.span, cx);
         if namespaces.contains(&namespace.value) {
             cx.report(Code::DuplicateKey, namespace.span, format!("`{}` is named twice", namespace.value));
         }
@@ -160,13 +179,6 @@ fn access(
             Access::InCluster
         }
         None => Access::Kubeconfig { path: kubeconfig.map(|path| path.value.into()), context },
-    }
-}
-
-fn check_name(name: &str, what: &str, span: Span, cx: &mut Cx<'_>) {
-    if !check::is_dns_label(name) {
-        cx.report(Code::InvalidId, span, format!("`{name}` is no name of {what}")).help =
-            Some("it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends".into());
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod keys;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::{
     limit::YAML_BYTES_MAX,
     read::{Cx, Fields, Spec},
     source::{Source, Span},
-    yaml,
+    yaml::{self, Entry, Node, NodeKind, Scalar, Style},
 };
 
 pub(crate) use keys::{ClusterKeys, ClustersKeys, KeepKeys};
@@ -25,12 +25,14 @@ pub(crate) use keys::{ClusterKeys, ClustersKeys, KeepKeys};
 pub struct Clusters {
     /// In the order of the file; the first is the default one.
     pub clusters: Vec<Cluster>,
+    /// What every DAG version has as [`crate::SERVER_FILE`]; `None` where the file says nothing for all tasks.
+    pub defaults: Option<Arc<[u8]>>,
 }
 
 /// One cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
-    /// What tasks and attempts name it by: lower-case letters, digits and `-`.
+    /// What tasks and attempts name it by: letters, digits, `_`, `-` and `.`.
     pub name: String,
     pub access: Access,
     /// The first is the default one; all are watched, and a task may name only these.
@@ -103,12 +105,12 @@ pub fn read(path: &str, text: &str) -> Result<Clusters, Vec<Diagnostic>> {
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.code));
     diagnostics.dedup();
     match clusters.filter(|_| !diagnostics.iter().any(Diagnostic::is_error)) {
-        Some(clusters) => Ok(Clusters { clusters }),
+        Some(clusters) => Ok(clusters),
         None => Err(diagnostics),
     }
 }
 
-fn lower(root: &yaml::Node, cx: &mut Cx<'_>) -> Option<Vec<Cluster>> {
+fn lower(root: &yaml::Node, cx: &mut Cx<'_>) -> Option<Clusters> {
     let Some(map) = root.map() else {
         cx.wrong_type(root, "a map with `clusters:`");
         return None;
@@ -116,9 +118,28 @@ fn lower(root: &yaml::Node, cx: &mut Cx<'_>) -> Option<Vec<Cluster>> {
     let mut fields = Fields::new(root, map, cx);
     let keys = ClustersKeys::read_fields(&mut fields, cx);
     fields.finish("the clusters file", cx);
-    let clusters = keys?.clusters.0;
+    let ClustersKeys { clusters, defaults } = keys?;
+    let clusters = clusters.0;
     if clusters.is_empty() {
         cx.report(Code::MissingKey, cx.head(root), "the file names no cluster");
     }
-    Some(clusters)
+    let defaults = for_all_tasks(defaults, clusters.first());
+    Some(Clusters { clusters, defaults })
+}
+
+/// The defaults as a file of their own. Where Gridflow itself is a pod, what it starts beside itself would end with it:
+/// tasks are pods, too, unless somebody says otherwise.
+fn for_all_tasks(given: Option<keys::Defaults>, default: Option<&Cluster>) -> Option<Arc<[u8]>> {
+    let mut defaults = given.and_then(|given| given.0.map().cloned()).unwrap_or_default();
+    let is_inside = default.is_some_and(|cluster| cluster.access == Access::InCluster);
+    if is_inside && defaults.get("executor").is_none() {
+        let kubernetes = Scalar { text: "kubernetes".into(), style: Style::Plain };
+        let value = Node { span: Span::default(), kind: NodeKind::Scalar(kubernetes) };
+        defaults.entries.push(Entry { key: "executor".into(), key_span: Span::default(), value });
+    }
+    if defaults.entries.is_empty() {
+        return None;
+    }
+    let defaults = Node { span: Span::default(), kind: NodeKind::Map(defaults) };
+    Some(format!("defaults: {}\n", yaml::to_flow(&defaults)).into_bytes().into())
 }

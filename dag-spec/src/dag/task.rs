@@ -273,6 +273,20 @@ impl TaskDefaults {
             .expect("every key of the defaults is optional")
     }
 
+    /// These keys of another file, whose places begin elsewhere.
+    pub fn moved(mut self, by: usize) -> Self {
+        let shift = |span: &mut Span| *span = Span::new(span.start + by, span.end + by);
+        self.trigger_rule.iter_mut().for_each(|it| shift(&mut it.span));
+        self.executor.iter_mut().for_each(|it| shift(&mut it.span));
+        for flag in [&mut self.depends_on_past, &mut self.wait_for_downstream] {
+            flag.iter_mut().for_each(|it| shift(&mut it.span));
+        }
+        for date in [&mut self.start_date, &mut self.end_date] {
+            date.iter_mut().for_each(|it| shift(&mut it.span));
+        }
+        self
+    }
+
     /// These keys, and those of an outer level where these say nothing. `env` is merged by name,
     /// `kubernetes` is laid over the outer one.
     pub fn over(&self, outer: &Self) -> Self {

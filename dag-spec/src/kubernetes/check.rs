@@ -192,13 +192,48 @@ pub fn tolerations(node: &Node, cx: &mut Cx<'_>) {
 }
 
 /// A name of a namespace or cluster, where it is written out.
-pub fn name(template: Option<&Template>, what: &str, cx: &mut Cx<'_>) {
-    let Some(template) = template.filter(|template| template.kind == Kind::Literal) else { return };
-    if !container::is_dns_label(&template.text) {
-        cx.report(Code::InvalidId, template.span, format!("`{}` is no name of a {what}", template.text)).help =
-            Some("it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends".into());
+pub fn name(template: Option<&Template>, what: Place, cx: &mut Cx<'_>) {
+    if let Some(template) = template.filter(|template| template.kind == Kind::Literal) {
+        place_name(&template.text, what, template.span, cx);
     }
 }
+
+/// What a pod runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Named as a connection is, so that a cluster can be one.
+    Cluster,
+    Namespace,
+}
+
+pub fn place_name(name: &str, what: Place, span: Span, cx: &mut Cx<'_>) {
+    let (fits, noun, help) = match what {
+        Place::Cluster => (
+            is_cluster_name(name),
+            "cluster",
+            "it has letters, digits, `_`, `-` and `.`, and begins with none of the latter",
+        ),
+        Place::Namespace => (
+            is_dns_label(name),
+            "namespace",
+            "it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends",
+        ),
+    };
+    if !fits {
+        cx.report(Code::InvalidId, span, format!("`{name}` is no name of a {noun}")).help = Some(help.into());
+    }
+}
+
+/// Claims name the cluster before a `/`.
+fn is_cluster_name(name: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name.len() <= CLUSTER_NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(is_inner)
+}
+
+/// As long as the id of a connection may be.
+const CLUSTER_NAME_MAX: usize = 250;
 
 /// A map that must be one, of whatever keys.
 pub fn object(node: &Node, cx: &mut Cx<'_>) {

@@ -86,8 +86,8 @@ spec! {
 impl KubernetesKeys {
     /// What no key can see by itself.
     pub fn check(&self, cx: &mut Cx<'_>) {
-        check::name(self.cluster.as_ref(), "cluster", cx);
-        check::name(self.namespace.as_ref(), "namespace", cx);
+        check::name(self.cluster.as_ref(), check::Place::Cluster, cx);
+        check::name(self.namespace.as_ref(), check::Place::Namespace, cx);
     }
 
     /// Nothing set.

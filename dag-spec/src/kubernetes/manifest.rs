@@ -116,8 +116,8 @@ fn read(path: &Spanned<String>, kind: ManifestKind, cx: &mut Cx<'_>) -> Option<C
     if content.is_none() && inner.diagnostics.is_empty() {
         inner.report(Code::BadManifest, Span::default(), "the file is empty");
     }
-    let Cx { diagnostics, templates, .. } = inner;
-    cx.adopt(source, diagnostics, templates);
+    let parts = inner.into_parts();
+    cx.adopt(source, parts);
     content
 }
 

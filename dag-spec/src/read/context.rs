@@ -26,6 +26,14 @@ pub struct Cx<'a> {
     others: Vec<(usize, Source)>,
 }
 
+/// What a [`Cx`] has collected.
+pub struct Parts {
+    pub diagnostics: Vec<Diagnostic>,
+    pub templates: Vec<Template>,
+    pub files: BTreeMap<String, Arc<[u8]>>,
+    others: Vec<(usize, Source)>,
+}
+
 impl<'a> Cx<'a> {
     pub fn new(source: &'a Source, access: &'a dyn Files) -> Self {
         Self {
@@ -46,13 +54,27 @@ impl<'a> Cx<'a> {
     }
 
     /// Takes over what was read of another file: its diagnostics and its templates, whose places are
-    /// known from now on.
-    pub fn adopt(&mut self, source: Source, diagnostics: Vec<Diagnostic>, templates: Vec<Template>) {
+    /// known from now on. They begin at the place that is returned.
+    pub fn adopt(&mut self, source: Source, read: Parts) -> usize {
+        let Parts { diagnostics, templates, others, files: _ } = read;
         self.diagnostics.extend(diagnostics);
         let last = self.others.last().map_or(self.source.text.len(), |(start, source)| start + source.text.len());
         let start = last + 1;
         self.templates.extend(templates.into_iter().map(|template| template.moved(start)));
         self.others.push((start, source));
+        self.others.extend(others.into_iter().map(|(place, source)| (start + place, source)));
+        start
+    }
+
+    /// What was read of a file, for the context of the file that it belongs to.
+    pub fn into_parts(self) -> Parts {
+        let Self { diagnostics, templates, files, others, .. } = self;
+        Parts { diagnostics, templates, files, others }
+    }
+
+    /// Where files come from.
+    pub fn access(&self) -> &'a dyn Files {
+        self.access
     }
 
     /// The file that a span is of, and the span in it.

@@ -92,7 +92,7 @@ clusters:
 fn what_is_wrong_with_it_is_said_at_once() {
     assert_snapshot!(wrong("
 clusters:
-  Prod: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
+  P/od: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
   lab:
   dev:
     namespaces: default
@@ -103,37 +103,37 @@ clusters:
     unschedulable_after: 10
 cluster: {}
 "), @r#"
-    error[GF0301]: `Prod` is no name of a cluster
+    error[GF0301]: `P/od` is no name of a cluster
      --> clusters.yaml:2:3
       |
-    2 |   Prod: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
+    2 |   P/od: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
       |   ^^^^
-      = help: it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends
+      = help: it has letters, digits, `_`, `-` and `.`, and begins with none of the latter
 
     error[GF0109]: `data` is named twice
      --> clusters.yaml:2:29
       |
-    2 |   Prod: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
+    2 |   P/od: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
       |                             ^^^^
 
     error[GF0301]: `My_Space` is no name of a namespace
      --> clusters.yaml:2:35
       |
-    2 |   Prod: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
+    2 |   P/od: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
       |                                   ^^^^^^^^
       = help: it has at most 63 lower-case letters, digits and `-`, and no `-` at its ends
 
     error[GF0208]: `in_cluster` needs no `kubeconfig` and no `context`
      --> clusters.yaml:2:58
       |
-    2 |   Prod: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
+    2 |   P/od: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
       |                                                          ^^^^
       = help: keep one of them
 
     error[GF0201]: unknown key `kubconfig` in `clusters.cluster`
      --> clusters.yaml:2:76
       |
-    2 |   Prod: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
+    2 |   P/od: {namespaces: [data, data, My_Space], in_cluster: true, context: x, kubconfig: /x}
       |                                                                            ^^^^^^^^^
       = help: did you mean `kubeconfig`?
 

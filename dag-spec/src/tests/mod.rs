@@ -3,6 +3,7 @@
 mod clusters;
 mod dag;
 mod diagnostics;
+mod inherited;
 mod kubernetes;
 mod pages;
 mod python;

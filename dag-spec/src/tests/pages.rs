@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use super::*;
-use crate::{Code, clusters_schema, json_schema, reference_markdown};
+use crate::{Code, bundle_schema, clusters_schema, json_schema, reference_markdown};
 
 /// Files that examples refer to.
 const FILES: &[(&str, &str)] = &[("extract.sh", "echo extract\n"), ("jobs/load.py", "def main(day): return day\n")];
@@ -62,6 +62,11 @@ fn the_reference_is_current() {
 #[test]
 fn the_schema_is_current() {
     check_generated("dag.schema.json", &(serde_json::to_string_pretty(&json_schema()).unwrap() + "\n"));
+}
+
+#[test]
+fn the_schema_of_bundles_is_current() {
+    check_generated("bundle.schema.json", &(serde_json::to_string_pretty(&bundle_schema()).unwrap() + "\n"));
 }
 
 #[test]

@@ -278,6 +278,7 @@ impl crate::Files for Broken {
             "secret.sh" => crate::FileError::Unreadable("permission denied".into()),
             "link.sh" => crate::FileError::Outside,
             "huge.sh" => crate::FileError::TooLarge,
+            path if path.starts_with('/') => crate::FileError::NotFound,
             _ => return Ok(vec![0; limit::FILE_BYTES_MAX].into()),
         })
     }

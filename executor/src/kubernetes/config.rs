@@ -12,7 +12,7 @@ pub struct Config {
     pub clusters: Vec<ClusterConfig>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterConfig {
     pub name: Arc<str>,
     pub access: Access,

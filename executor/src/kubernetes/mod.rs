@@ -17,7 +17,7 @@ mod report;
 pub mod spark;
 mod trouble;
 
-pub use client::{Became, Cleaned, Error, Handle, KubernetesExecutor, Running, clean};
+pub use client::{Became, Cleaned, Error, Handle, KubernetesExecutor, Running, clean, fingerprint, try_access};
 pub use config::{Access, ClusterConfig, Config, Keep, Limits};
 pub use launch::{Launch, Object, Open, Payload};
 pub use report::Report;

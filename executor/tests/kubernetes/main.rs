@@ -1,6 +1,7 @@
 //! Attempts as pods of a real Kubernetes.
 
 mod cancel;
+mod credentials;
 mod ends;
 mod foreign;
 mod protocol;

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use gridflow_dag_spec::{Code, Compilation, Diagnostic, FILE_BYTES_MAX, FileError, Files, YAML_BYTES_MAX};
+use gridflow_dag_spec::{BUNDLE_FILE, Code, Compilation, Diagnostic, FILE_BYTES_MAX, FileError, Files, YAML_BYTES_MAX};
 
 use super::{
     files::{self, BundleFiles, Dependency},
@@ -36,8 +36,12 @@ pub fn compile_file(path: &Path) -> Result<LoadedDag, Vec<Diagnostic>> {
 }
 
 /// What a file of a scanned folder is, and which files it stands on.
-pub(crate) fn compile_in(root: &Path, path: &Arc<str>, bytes: &[u8]) -> (FileState, BTreeMap<PathBuf, Dependency>) {
-    let files = BundleFiles::of(root, path, FILE_BYTES_MAX);
+pub(crate) fn compile_in(
+    (root, server): (&Path, Option<&Arc<[u8]>>),
+    path: &Arc<str>,
+    bytes: &[u8],
+) -> (FileState, BTreeMap<PathBuf, Dependency>) {
+    let files = BundleFiles::of(root, path, FILE_BYTES_MAX).under(server.cloned());
     let state = match compile(path, bytes, &files) {
         Ok(loaded) => FileState::Dag(Arc::new(loaded)),
         Err(diagnostics) => FileState::Broken(diagnostics.into()),
@@ -78,6 +82,6 @@ pub(crate) fn unreadable(path: &str, error: &FileError) -> Diagnostic {
 /// The root of the bundle that a single file belongs to.
 fn root_of(file: &Path) -> PathBuf {
     let own = file.parent().unwrap_or(Path::new("/"));
-    let is_root = |dir: &&Path| ["gridflow.yaml", IGNORE_FILE, ".git"].iter().any(|name| dir.join(name).exists());
+    let is_root = |dir: &&Path| [BUNDLE_FILE, IGNORE_FILE, ".git"].iter().any(|name| dir.join(name).exists());
     own.ancestors().find(is_root).unwrap_or(own).to_owned()
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use globset::GlobBuilder;
-use gridflow_dag_spec::{FileError, Files};
+use gridflow_dag_spec::{FileError, Files, SERVER_FILE};
 
 use super::walk::plain;
 use crate::folder::Stamp;
@@ -29,6 +29,8 @@ pub(crate) struct BundleFiles<'a> {
     /// The folder of the DAG file.
     dir: PathBuf,
     bytes_max: u64,
+    /// What the server says for all DAGs.
+    server: Option<Arc<[u8]>>,
     asked: RefCell<BTreeMap<PathBuf, Dependency>>,
 }
 
@@ -47,7 +49,12 @@ impl<'a> BundleFiles<'a> {
     /// For a DAG file by its path below a canonical root.
     pub fn of(root: &'a Path, path: &str, bytes_max: usize) -> Self {
         let dir = root.join(path).parent().unwrap_or(root).to_owned();
-        Self { root, dir, bytes_max: bytes_max as u64, asked: RefCell::default() }
+        Self { root, dir, bytes_max: bytes_max as u64, server: None, asked: RefCell::default() }
+    }
+
+    /// With the server's defaults.
+    pub fn under(self, server: Option<Arc<[u8]>>) -> Self {
+        Self { server, ..self }
     }
 
     /// What was asked for, by absolute path; also what was not there.
@@ -58,7 +65,14 @@ impl<'a> BundleFiles<'a> {
 
 impl Files for BundleFiles<'_> {
     fn read(&self, relative: &str) -> Result<Arc<[u8]>, FileError> {
-        let path = inside(self.root, &self.dir, relative).ok_or(FileError::Outside)?;
+        if relative == SERVER_FILE {
+            return self.server.clone().ok_or(FileError::NotFound);
+        }
+        let path = match relative.strip_prefix('/') {
+            Some(relative) => inside(self.root, self.root, relative),
+            None => inside(self.root, &self.dir, relative),
+        };
+        let path = path.ok_or(FileError::Outside)?;
         // Before reading: a change in between then shows as another stamp.
         let stamp = stamp(&path);
         let bytes = read(self.root, &path, self.bytes_max);

@@ -13,7 +13,7 @@ use std::{
     time::SystemTime,
 };
 
-use gridflow_dag_spec::{Code, Diagnostic, FILE_BYTES_MAX, FileError, YAML_BYTES_MAX};
+use gridflow_dag_spec::{BUNDLE_FILE, Code, Diagnostic, FILE_BYTES_MAX, FileError, YAML_BYTES_MAX};
 use gridflow_failpoint::{Point, reach};
 
 use super::{
@@ -34,6 +34,8 @@ const THREADS_MAX: usize = 8;
 pub(crate) struct Loader {
     root: PathBuf,
     limits: Limits,
+    /// What the server says for all DAGs.
+    server: Option<Arc<[u8]>>,
     entries: BTreeMap<Arc<str>, Entry>,
     gaps: Vec<Gap>,
 }
@@ -68,7 +70,15 @@ pub(crate) struct Look {
 
 impl Loader {
     pub fn new(root: PathBuf, limits: Limits) -> Self {
-        Self { root, limits, entries: BTreeMap::new(), gaps: Vec::new() }
+        Self { root, limits, server: None, entries: BTreeMap::new(), gaps: Vec::new() }
+    }
+
+    /// Has the next look compile everything anew, if these are other defaults.
+    pub fn set_server_defaults(&mut self, server: Option<Arc<[u8]>>) {
+        if self.server != server {
+            self.server = server;
+            self.entries.clear();
+        }
     }
 
     /// Looks at the whole folder. Costs a `stat` per file; only what changed is read.
@@ -91,7 +101,8 @@ impl Loader {
             !self.entries.get(*path).is_some_and(|entry| entry.is_current(**stamp, &mut stamps))
         };
         let stale: Vec<_> = found.files.iter().filter(is_stale).map(|(path, stamp)| (path.clone(), *stamp)).collect();
-        let loaded = in_parallel(&stale, |(path, stamp)| load(&root, path, *stamp, self.entries.get(path)));
+        let outside = (root.as_path(), self.server.as_ref());
+        let loaded = in_parallel(&stale, |(path, stamp)| load(outside, path, *stamp, self.entries.get(path)));
         let compiled = loaded.iter().filter(|(_, is_compiled)| *is_compiled).count();
         is_changed |= 0 < compiled || self.gaps != found.gaps;
         self.entries.extend(stale.into_iter().map(|(path, _)| path).zip(loaded.into_iter().map(|(entry, _)| entry)));
@@ -159,7 +170,8 @@ impl Stamps {
 
 /// Reads one file and compiles it, unless its bytes and those it refers to are the same as before.
 /// Says whether it was compiled.
-fn load(root: &Path, path: &Arc<str>, stamp: Stamp, before: Option<&Entry>) -> (Entry, bool) {
+fn load(outside: (&Path, Option<&Arc<[u8]>>), path: &Arc<str>, stamp: Stamp, before: Option<&Entry>) -> (Entry, bool) {
+    let (root, _) = outside;
     let began_at = SystemTime::now();
     let absolute = root.join(&**path);
     let (hash, state, dependencies) = match files::read(root, &absolute, YAML_BYTES_MAX as u64) {
@@ -170,7 +182,7 @@ fn load(root: &Path, path: &Arc<str>, stamp: Stamp, before: Option<&Entry>) -> (
             }
             match candidate::is_dag(&bytes) {
                 true => {
-                    let (state, dependencies) = compile_in(root, path, &bytes);
+                    let (state, dependencies) = compile_in(outside, path, &bytes);
                     (Some(hash), state, dependencies)
                 }
                 false => (Some(hash), FileState::Ignored, BTreeMap::new()),
@@ -190,6 +202,11 @@ fn unchanged(root: &Path, stamp: Stamp, hash: blake3::Hash, before: &Entry, bega
     let mut dependencies = BTreeMap::new();
     for (path, dependency) in &before.dependencies {
         let now = dependency.again(root, path, FILE_BYTES_MAX);
+        // Most bundles have none.
+        if now.stamp.is_none() && dependency.stamp.is_none() && *path == root.join(BUNDLE_FILE) {
+            dependencies.insert(path.clone(), now);
+            continue;
+        }
         // Of what could not be read, only the attempt to compile tells what is wrong now.
         if now.hash.is_none() || now.hash != dependency.hash {
             return None;
@@ -263,10 +280,20 @@ pub fn scan_once(dir: &Path) -> Listing {
         FileState::Ignored => true,
         FileState::Dag(_) | FileState::Broken(_) => false,
     };
-    let ignored = snapshot.files.iter().filter(|(_, state)| is_ignored(state)).map(|(path, _)| path.clone()).collect();
+    let ignored = snapshot.files.iter().filter(|(path, state)| is_ignored(state) && &***path != BUNDLE_FILE);
+    let ignored = ignored.map(|(path, _)| path.clone()).collect();
     let errors = change.import_errors.into_values().flat_map(|error| error.diagnostics);
     let warnings = change.changed.iter().flat_map(|dag| dag.compiled.warnings.iter().cloned());
     let mut diagnostics: Vec<_> = errors.chain(warnings).collect();
+    // What is wrong with the bundle's own file is wrong for each of its DAGs, and said once.
+    let mut of_bundle = Vec::new();
+    diagnostics.retain(|diagnostic| {
+        let is_new = &*diagnostic.file != BUNDLE_FILE || !of_bundle.contains(diagnostic);
+        if is_new && &*diagnostic.file == BUNDLE_FILE {
+            of_bundle.push(diagnostic.clone());
+        }
+        is_new
+    });
     for diagnostic in &mut diagnostics {
         diagnostic.file = dir.join(&*diagnostic.file).to_string_lossy().into();
     }

@@ -19,7 +19,10 @@ use super::{
     snapshot::Snapshot,
     walk::{IGNORE_FILE, Limits, is_yaml},
 };
-use crate::folder::{Sight, Told, Watcher, rescan_pause};
+use crate::{
+    folder::{Sight, Told, Watcher, rescan_pause},
+    parts::changed,
+};
 
 /// Saving a file makes several notifications, a checkout thousands: a look waits until they pause…
 const QUIET: Duration = Duration::from_millis(20);
@@ -32,16 +35,18 @@ const REST: u32 = 10;
 /// … unless that made a saved file wait for longer than people do.
 const REST_MAX: Duration = Duration::from_millis(500);
 
-/// Which folder, and how much of it.
+/// Which folder, how much of it, and what holds for all in it.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub root: PathBuf,
     pub limits: Limits,
+    /// What the server says for all tasks, now and later.
+    pub defaults: watch::Receiver<Option<Arc<[u8]>>>,
 }
 
 impl Config {
     pub fn new(root: PathBuf) -> Self {
-        Self { root, limits: Limits::default() }
+        Self { root, limits: Limits::default(), defaults: watch::channel(None).1 }
     }
 }
 
@@ -65,13 +70,14 @@ impl Bundle {
     }
 
     async fn keep_looking(self) {
-        let Self { config, snapshots } = self;
+        let Self { mut config, snapshots } = self;
         let mut watch = Watch::new(&config.root);
         let mut loader = Loader::new(config.root.clone(), config.limits.clone());
         let mut is_repeated = false;
         loop {
             let began = Instant::now();
             let look;
+            loader.set_server_defaults(config.defaults.borrow_and_update().clone());
             (loader, look) = look_elsewhere(loader).await;
             let ended = Instant::now();
             let took = ended - began;
@@ -93,7 +99,11 @@ impl Bundle {
             }
             is_repeated = false;
             let pause = if look.is_unsettled { RECHECK } else { rescan_pause(watch.told(&look), took) };
-            watch.wait(&look, Instant::now() + pause).await;
+            let until = Instant::now() + pause;
+            tokio::select! {
+                () = watch.wait(&look, until) => {}
+                () = changed(&mut config.defaults) => {}
+            }
             sleep_until(ended + rest(took)).await;
         }
     }

@@ -521,3 +521,69 @@ async fn a_watched_folder_may_come_go_and_be_exchanged() {
     running.sees("?").await;
     running.stop().await;
 }
+
+/// How often each DAG of the folder is tried again.
+fn retries(look: &Look) -> Vec<(&str, u32)> {
+    let dags = look.snapshot.files.iter().filter_map(|(path, state)| match state {
+        FileState::Dag(loaded) => Some((&**path, loaded)),
+        FileState::Broken(_) | FileState::Ignored => None,
+    });
+    dags.map(|(path, loaded)| (path, loaded.compiled.dag.tasks().next().unwrap().1.retries)).collect()
+}
+
+#[test]
+fn the_file_of_the_bundle_holds_for_all_its_dags_from_the_moment_it_is_there() {
+    let mut folder = Folder::new();
+    folder.write("a.yaml", EMPTY);
+    folder.write("team/b.yaml", "tasks:\n  a: {empty: , retries: 1}\n");
+    folder.write("team/gridflow.yaml", "defaults: {retries: 9}\n");
+    assert_eq!(retries(&folder.settle()), [("a.yaml", 0), ("team/b.yaml", 1)]);
+    let before = folder.look();
+    assert!(before.contains("changed a in a.yaml"), "{before}");
+    // That it is not there costs nothing, also where the files are new ones with the same bytes.
+    folder.remove("a.yaml");
+    folder.write("a.yaml", EMPTY);
+    assert_eq!(folder.settle().compiled, 0);
+
+    folder.write("gridflow.yaml", "defaults: {retries: 5}\n");
+    let look = folder.settle();
+    assert_eq!(retries(&look), [("a.yaml", 5), ("team/b.yaml", 1)]);
+    assert!(look.dependencies.contains(&folder.path("gridflow.yaml").canonicalize().unwrap()), "it is watched");
+    assert_eq!(folder.look(), "changed a in a.yaml\nchanged b in team/b.yaml\n", "both have a new version");
+    folder.write("gridflow.yaml", "defaults: {retris: 5}\n");
+    let broken = folder.look();
+    assert!(broken.contains("error in a.yaml (a)") && broken.contains("unknown key `retris`"), "{broken}");
+    assert!(!broken.contains("removed"), "the last good versions stay: {broken}");
+    folder.remove("gridflow.yaml");
+    assert_eq!(retries(&folder.settle()), [("a.yaml", 0), ("team/b.yaml", 1)]);
+}
+
+#[test]
+fn the_servers_defaults_lie_below_those_of_the_bundle() {
+    let mut folder = Folder::new();
+    folder.write("a.yaml", EMPTY);
+    folder.settle();
+    folder.loader.set_server_defaults(Some(b"defaults: {retries: 3, pool_slots: 2}"[..].into()));
+    assert_eq!(retries(&folder.settle()), [("a.yaml", 3)]);
+    folder.write("gridflow.yaml", "defaults: {retries: 5}\n");
+    assert_eq!(retries(&folder.settle()), [("a.yaml", 5)]);
+    let again = Some(b"defaults: {retries: 3, pool_slots: 2}"[..].into());
+    folder.loader.set_server_defaults(again);
+    assert_eq!(folder.settle().compiled, 0, "the same");
+}
+
+#[test]
+fn a_single_file_has_the_defaults_of_its_bundle_and_their_mistakes_are_said_once() {
+    let folder = Folder::new();
+    folder.write("gridflow.yaml", "defaults: {retries: 5}\n");
+    folder.write("team/a.yaml", EMPTY);
+    folder.write("b.yaml", EMPTY);
+    let loaded = compile_file(&folder.path("team/a.yaml")).unwrap();
+    assert_eq!(loaded.compiled.dag.tasks().next().unwrap().1.retries, 5);
+    let listing = scan_once(&folder.path(""));
+    assert_eq!((listing.dags.len(), listing.ignored.len()), (2, 0), "{:?}", listing.ignored);
+    folder.write("gridflow.yaml", "defaults: {retris: 5}\n");
+    let listing = scan_once(&folder.path(""));
+    assert_eq!(listing.diagnostics.len(), 1, "{:?}", listing.diagnostics);
+    assert!(listing.diagnostics[0].file.ends_with("dags/gridflow.yaml"), "{}", listing.diagnostics[0].file);
+}

@@ -12,6 +12,16 @@ pub const BUSYBOX: &str = "gridflow.local/busybox:1";
 pub const DEBIAN: &str = "gridflow.local/debian:12";
 
 impl Cluster {
+    /// An image of a root file system, with options of `tests/services/mkimage.py`.
+    pub fn image(&self, name: &str, root: &Path, options: &[&str]) -> Result<()> {
+        let root = root.to_str().context("a plain path")?;
+        let output = script("containerd", &[&["image", name, root], options].concat())?;
+        if !output.status.success() {
+            bail!("packing an image: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
     /// Gridflow's own image, made of built programs. Quick if they have not changed.
     pub fn program_image(&self, programs: &[&Path]) -> Result<String> {
         let output = script("program-image", programs)?;

@@ -61,8 +61,8 @@ impl Read for Spark {
         let pod = SparkPodKeys::read_fields(&mut fields, cx);
         fields.finish("`spark`", cx);
         let (keys, pod) = (keys?, pod?);
-        check::name(keys.cluster.as_ref(), "cluster", cx);
-        check::name(keys.namespace.as_ref(), "namespace", cx);
+        check::name(keys.cluster.as_ref(), check::Place::Cluster, cx);
+        check::name(keys.namespace.as_ref(), check::Place::Namespace, cx);
         check_program(&keys, node, cx);
         Some(Self { keys, pod })
     }

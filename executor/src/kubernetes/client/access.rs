@@ -1,12 +1,21 @@
 //! How an API server is reached.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use http::header::AUTHORIZATION;
+use kube::{
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tower::util::MapRequestLayer;
 
 use super::{
     super::config::{Access, ClusterConfig},
     Error,
+    token::TokenFile,
 };
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -24,13 +33,26 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) async fn open(config: &ClusterConfig) -> Result<Self, Error> {
         let failed = |source| Error::Client { cluster: config.name.clone(), source: Box::new(source) };
-        let access = access(config).await?;
+        let mut access = access(config).await?;
+        let token = access.auth_info.token_file.take().map(|path| TokenFile::new(path.into()));
         Ok(Self {
             name: config.name.clone(),
-            client: kube::Client::try_from(access.clone()).map_err(failed)?,
-            log_client: kube::Client::try_from(access).map_err(failed)?,
+            client: client(access.clone(), token.clone()).map_err(failed)?,
+            log_client: client(access, token).map_err(failed)?,
         })
     }
+}
+
+fn client(access: kube::Config, token: Option<TokenFile>) -> Result<kube::Client, kube::Error> {
+    let builder = ClientBuilder::try_from(access)?;
+    let Some(token) = token else { return Ok(builder.build()) };
+    let authorised = move |mut request: http::Request<kube::client::Body>| {
+        if let Some(header) = token.header(Instant::now()) {
+            request.headers_mut().insert(AUTHORIZATION, header);
+        }
+        request
+    };
+    Ok(builder.with_layer(&MapRequestLayer::new(authorised)).build())
 }
 
 async fn access(config: &ClusterConfig) -> Result<kube::Config, Error> {

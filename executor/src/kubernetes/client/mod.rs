@@ -6,11 +6,13 @@ mod actor;
 mod call;
 mod carry;
 mod clean;
+mod credentials;
 mod events;
 mod lanes;
 mod log;
 mod pace;
 mod sight;
+mod token;
 mod watch;
 mod watched;
 
@@ -27,6 +29,7 @@ use super::{
 };
 use access::Cluster;
 pub use clean::{Became, Cleaned, Running, clean};
+pub use credentials::{fingerprint, try_access};
 
 /// Calls of the handle that wait for the executor.
 const ORDERS_MAX: usize = 1024;
