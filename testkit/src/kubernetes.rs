@@ -6,6 +6,7 @@ mod feed;
 mod image;
 mod namespace;
 mod part;
+mod rights;
 
 use std::{
     ffi::OsStr,
@@ -21,6 +22,7 @@ use nix::fcntl::{Flock, FlockArg};
 pub use image::{BUSYBOX, DEBIAN};
 pub use namespace::Namespace;
 pub use part::Part;
+pub use rights::Rights;
 
 /// The name of the one node.
 pub const NODE: &str = "gridflow-node";

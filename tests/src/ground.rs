@@ -3,7 +3,10 @@
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, fs::OpenOptions, io::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use gridflow_testkit::{kubernetes, spark::Operator};
+use gridflow_testkit::{
+    kubernetes::{self, Rights},
+    spark::Operator,
+};
 
 use crate::{
     Cluster, Pods, Program, Wire,
@@ -32,6 +35,8 @@ pub enum Executor {
 pub struct Ground {
     pub cluster: Cluster,
     pub executor: Executor,
+    /// Of its schedulers, where they are not an administrator's.
+    _rights: Option<Rights>,
     pods: Option<Pods>,
     _operator: Option<Operator>,
     asked: RefCell<Asked>,
@@ -50,16 +55,27 @@ impl Ground {
     fn local() -> Result<Self> {
         let cluster = Cluster::new(&[])?;
         std::fs::write(cluster.path("library.sh"), LIBRARY).context("writing the library")?;
-        Ok(Self { cluster, executor: Executor::Local, pods: None, _operator: None, asked: RefCell::default() })
+        Ok(Self {
+            cluster,
+            executor: Executor::Local,
+            _rights: None,
+            pods: None,
+            _operator: None,
+            asked: RefCell::default(),
+        })
     }
 
+    /// Its schedulers may do what the shipped manifest lets them, and no more.
     fn with_drivers() -> Result<Option<Self>> {
         let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(None) };
         let Some(operator) = Operator::shared(&kubernetes)? else { return Ok(None) };
         let ground = Self::with_pods(&kubernetes)?;
         operator.prepare(&ground.pods().namespace)?;
         drivers::prepare(&ground.cluster, ground.pods())?;
-        Ok(Some(Self { executor: Executor::Spark, _operator: Some(operator), ..ground }))
+        let kubeconfig = ground.cluster.path("kubeconfig");
+        let rights = ground.pods().namespace.rights(&kubeconfig)?;
+        ground.pods().change_cluster(|test| test["kubeconfig"] = kubeconfig.display().to_string().into())?;
+        Ok(Some(Self { executor: Executor::Spark, _rights: Some(rights), _operator: Some(operator), ..ground }))
     }
 
     pub fn with_pods(kubernetes: &Arc<kubernetes::Cluster>) -> Result<Self> {

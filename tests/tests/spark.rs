@@ -1,10 +1,11 @@
 //! Spark jobs by the real program, on a real Kubernetes with the real Spark operator.
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{ffi::OsString, fs, path::Path, process, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use gridflow_testkit::{
     kubernetes,
+    lake::Lake,
     spark::{ACCOUNT, IMAGE, MASTER, Operator, VERSION},
 };
 use gridflow_tests::{Cluster, Pods, Program, wait_for};
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 
 /// A driver and an executor, each a JVM, on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(400);
+
+/// Half of what a short job takes is compiling what runs once.
+const JAVA_OPTIONS: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
 const DAG: &str = "
 dag: d
@@ -51,6 +55,7 @@ const MODULE: &str = "def numbers(ten):\n    return range(ten * 10, ten * 10 + 1
 struct Ground {
     cluster: Cluster,
     pods: Pods,
+    dag: &'static str,
     _operator: Operator,
 }
 
@@ -58,11 +63,17 @@ impl Ground {
     fn new() -> Result<Option<Self>> {
         let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(None) };
         let Some(operator) = Operator::shared(&kubernetes)? else { return Ok(None) };
-        Self::on(&kubernetes, operator).map(Some)
+        let files = [("d.yaml", DAG), ("job.py", JOB), ("numbers_of.py", MODULE)];
+        Self::on(&kubernetes, operator, "d", &files).map(Some)
     }
 
-    fn on(kubernetes: &Arc<kubernetes::Cluster>, operator: Operator) -> Result<Self> {
-        let cluster = Cluster::new(&[("d.yaml", DAG), ("job.py", JOB), ("numbers_of.py", MODULE)])?;
+    fn on(
+        kubernetes: &Arc<kubernetes::Cluster>,
+        operator: Operator,
+        dag: &'static str,
+        files: &[(&str, &str)],
+    ) -> Result<Self> {
+        let cluster = Cluster::new(files)?;
         let pods = Pods::new(kubernetes, &cluster)?;
         operator.prepare(&pods.namespace)?;
         let file = cluster.path("kubernetes.yaml");
@@ -71,9 +82,13 @@ impl Ground {
         let mut clusters: Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
         clusters["clusters"]["test"]["spark"] = json!({"spec": {
             "sparkVersion": VERSION, "image": IMAGE, "imagePullPolicy": "Never",
-            "sparkConf": {"spark.kubernetes.driver.master": MASTER},
+            "sparkConf": {
+                "spark.kubernetes.driver.master": MASTER,
+                "spark.kubernetes.driver.connectionTimeout": "60000",
+                "spark.kubernetes.driver.requestTimeout": "60000",
+            },
             "driver": {
-                "coreRequest": "100m", "memory": "512m", "serviceAccount": ACCOUNT,
+                "coreRequest": "100m", "memory": "512m", "serviceAccount": ACCOUNT, "javaOptions": JAVA_OPTIONS,
                 "template": {"spec": {
                     "volumes": [{"name": "test", "hostPath": {"path": folder, "type": "Directory"}}],
                     "containers": [{
@@ -83,10 +98,10 @@ impl Ground {
                     }],
                 }},
             },
-            "executor": {"instances": 1, "coreRequest": "100m", "memory": "512m"},
+            "executor": {"instances": 1, "coreRequest": "100m", "memory": "512m", "javaOptions": JAVA_OPTIONS},
         }});
         std::fs::write(&file, clusters.to_string())?;
-        Ok(Self { cluster, pods, _operator: operator })
+        Ok(Self { cluster, pods, dag, _operator: operator })
     }
 
     fn scheduler(&self, name: &str) -> Result<Program> {
@@ -99,8 +114,8 @@ impl Ground {
         let scheduler = self.scheduler("first")?;
         let taken = "SELECT dag_id FROM dag UNION ALL SELECT diagnostics::text FROM import_error";
         let taken = wait_for("the DAG", PATIENCE, || Ok(self.cluster.sql(taken).ok().filter(|now| !now.is_empty())))?;
-        anyhow::ensure!(taken == "d", "the DAG is not taken: {taken}");
-        self.cluster.queue_run("d", "one")?;
+        anyhow::ensure!(taken == self.dag, "the DAG is not taken: {taken}");
+        self.cluster.queue_run(self.dag, "one")?;
         Ok(scheduler)
     }
 
@@ -167,4 +182,45 @@ fn a_spark_job_goes_on_while_its_scheduler_is_killed() -> Result<()> {
         scheduler = ground.scheduler(name)?;
     }
     ground.until_success(&scheduler)
+}
+
+/// The example as it is shipped, but for the name of its table: others may write to the same catalog.
+#[test]
+fn the_example_publishes_an_iceberg_table_and_its_secrets_are_nowhere_but_in_a_secret() -> Result<()> {
+    let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(()) };
+    let Some(operator) = Operator::shared(&kubernetes)? else { return Ok(()) };
+    let Some(lake) = Lake::shared(&kubernetes)? else { return Ok(()) };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/process_and_publish");
+    let names = ["on_kubernetes.yaml", "weather_job.py", "check_staged.py", "sample.csv"];
+    let mut files = Vec::new();
+    for name in names {
+        files.push((name, fs::read_to_string(folder.join(name)).with_context(|| format!("reading {name}"))?));
+    }
+    let table = format!("of_{}", process::id());
+    files[0].1 = files[0].1.replace("weather.daily", &format!("weather.{table}"));
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let ground = Ground::on(&kubernetes, operator, "process_and_publish_on_kubernetes", &files)?;
+    ground.pods.namespace.apply(&json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lake"}, "stringData": lake.variables,
+    }))?;
+
+    let scheduler = ground.begin()?;
+    ground.until("SELECT count(*) FROM attempt WHERE state = 'running'", "1", &scheduler)?;
+    let shown = ground.pods.namespace.kubectl(&["get", "sparkapplications,pods,configmaps", "--output", "yaml"])?;
+    assert!(shown.contains("name: lake"), "it is referred to");
+    assert!(!shown.contains(&lake.variables["AWS_SECRET_ACCESS_KEY"]), "and its content is not there");
+    // Its tasks have a retry each, which a machine that is too busy for Spark's own deadlines may need.
+    ground.until("SELECT count(*) FROM dag_run WHERE state IN ('success', 'failed')", "1", &scheduler)?;
+    ground.until("SELECT state FROM dag_run", "success", &scheduler)?;
+
+    let rows = "SELECT string_agg(value ->> 'rows', ' ') FROM xcom WHERE value::jsonb ? 'rows'";
+    assert_eq!(ground.cluster.sql(rows)?, "240 240 240", "staged, checked, and to be read on `main`");
+    let refs = lake.table("weather", &table)?["metadata"]["refs"].clone();
+    let mut names: Vec<_> = refs.as_object().context("the refs of the table")?.keys().cloned().collect();
+    names.sort_unstable();
+    assert_eq!(names, ["main", "published_run_one"]);
+    assert_eq!(refs["main"]["snapshot-id"], refs["published_run_one"]["snapshot-id"]);
+    let snapshot = "SELECT value ->> 'snapshot' FROM xcom WHERE value::jsonb ? 'snapshot'";
+    assert_eq!(refs["main"]["snapshot-id"].to_string(), ground.cluster.sql(snapshot)?);
+    Ok(())
 }

@@ -1,54 +1,13 @@
 //! With the rights of `packaging/kubernetes/rbac.yaml`, and no others.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use gridflow_core::AttemptOutcome;
 use gridflow_executor::kubernetes::{Access, Launch, Payload};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::support::Fixture;
-
-/// The roles, under names of this test's own; they go with it.
-struct Rights<'a> {
-    fixture: &'a Fixture,
-}
-
-fn objects(namespace: &str) -> Result<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/kubernetes/rbac.yaml");
-    let mut text = std::fs::read_to_string(file)?;
-    for role in ["tasks", "spark", "nodes"] {
-        text = text.replace(&format!("name: gridflow-{role}"), &format!("name: {namespace}-{role}"));
-    }
-    for name in ["gridflow", "data"] {
-        text = text.replace(&format!("namespace: {name}"), &format!("namespace: {namespace}"));
-    }
-    Ok(text)
-}
-
-impl Drop for Rights<'_> {
-    fn drop(&mut self) {
-        if let Ok(objects) = objects(self.fixture.namespace.name()) {
-            let cluster = self.fixture.namespace.cluster();
-            let _ = cluster.kubectl_with(&["delete", "--ignore-not-found", "--filename", "-"], &objects);
-        }
-    }
-}
-
-/// Gridflow's service account in the fixture's namespace, instead of an administrator.
-fn restricted(fixture: &mut Fixture) -> Result<()> {
-    let name = fixture.namespace.name();
-    let cluster = fixture.namespace.cluster();
-    let mut kubeconfig: Value =
-        serde_json::from_str(&cluster.kubectl(&["config", "view", "--raw", "--output=json"])?)
-            .context("a kubeconfig")?;
-    let token = cluster.kubectl(&["--namespace", name, "create", "token", "gridflow"])?;
-    kubeconfig["users"][0]["user"] = json!({ "token": token.trim() });
-    let path = fixture.config.state_dir.join("kubeconfig");
-    std::fs::write(&path, kubeconfig.to_string())?;
-    fixture.config.clusters[0].access = Access::Kubeconfig { path, context: None };
-    Ok(())
-}
 
 fn with_a_file(fixture: &Fixture, script: &str) -> Launch {
     let mut launch = fixture.launch(script);
@@ -64,10 +23,9 @@ fn with_a_file(fixture: &Fixture, script: &str) -> Launch {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_rights_are_enough_for_the_whole_life_of_a_pod() -> Result<()> {
     let Some(mut fixture) = Fixture::new()? else { return Ok(()) };
-    let objects = objects(fixture.namespace.name())?;
-    fixture.namespace.cluster().kubectl_with(&["apply", "--filename", "-"], &objects)?;
-    restricted(&mut fixture)?;
-    let rights = Rights { fixture: &fixture };
+    let path = fixture.config.state_dir.join("kubeconfig");
+    let _rights = fixture.namespace.rights(&path)?;
+    fixture.config.clusters[0].access = Access::Kubeconfig { path, context: None };
     let mut term = fixture.term(Vec::new()).await?;
 
     let well = with_a_file(&fixture, "echo hello $(cat /files/name)");
@@ -97,6 +55,5 @@ async fn the_documented_rights_are_enough_for_the_whole_life_of_a_pod() -> Resul
     for launch in [&lost, &long] {
         term.acknowledge(launch).await?;
     }
-    drop(rights);
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::Cluster;
 /// Deleted with all that is in it when it is dropped.
 #[derive(Debug)]
 pub struct Namespace {
-    cluster: Arc<Cluster>,
+    pub(super) cluster: Arc<Cluster>,
     name: String,
 }
 
