@@ -68,6 +68,7 @@ spec! {
         /// Environment variables of every task; values may be templates.
         pub env: Option<Env>,
         /// Where the processes of the tasks run: `local`, on the machine of the scheduler, or `kubernetes`, in a pod each.
+        /// `local` unless given here, by [`gridflow.yaml`](#bundle), or by the [clusters file](#clusters).
         pub executor: Option<Spanned<Executor>> = "local",
         /// How the pods of all tasks are made.
         pub kubernetes: Option<Kubernetes>,
