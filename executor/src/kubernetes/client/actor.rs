@@ -3,10 +3,10 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use gridflow_core::{AttemptId, ExecutorKind, Timestamp};
+use gridflow_core::{AttemptId, ExecutorKind};
 use gridflow_failpoint::{Point, reach};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -28,7 +28,9 @@ use super::{
         report::Report,
     },
     access::Cluster,
-    call, carry, events,
+    call, carry,
+    clock::Clock,
+    events,
     lanes::{Job, Lane, Lanes},
     log::{self, LogRoom},
     watch::{self, Watch, Words},
@@ -59,6 +61,7 @@ struct Actor {
     words: mpsc::Sender<Words>,
     /// Where SparkApplications are watched: where there are any of ours. Their kind need not be known to a cluster.
     spark_sites: HashSet<Site>,
+    clock: Clock,
 }
 
 struct LogTask {
@@ -135,10 +138,6 @@ pub(super) async fn run(
     }
 }
 
-fn now() -> Timestamp {
-    SystemTime::now().into()
-}
-
 impl Actor {
     fn new(config: Config, clusters: Vec<Cluster>, open: &[Open], words: mpsc::Sender<Words>) -> Self {
         let limits = || config.clusters.iter().map(|cluster| cluster.limits);
@@ -155,6 +154,7 @@ impl Actor {
             joint: HashMap::new(),
             words,
             spark_sites: HashSet::new(),
+            clock: Clock::start(),
         }
     }
 
@@ -190,7 +190,7 @@ impl Actor {
 
     /// Until something is due.
     fn pause(&self) -> Option<Duration> {
-        let now = now();
+        let now = self.clock.now();
         let lanes = self.lanes.iter().filter_map(|lanes| lanes.wake_at(now)).min();
         let at = [self.fleet.wake_at(), lanes].into_iter().flatten().min()?;
         Some((at - now).to_std().unwrap_or_default())
@@ -200,7 +200,7 @@ impl Actor {
         for (site, words) in heard.drain(..) {
             for word in words {
                 if matches!(word, Word::Deleted(_)) {
-                    self.lanes[site.cluster].make_room(&site, now());
+                    self.lanes[site.cluster].make_room(&site, self.clock.now());
                 }
                 self.take(Happened::Watched(site.clone(), word));
             }
@@ -208,7 +208,7 @@ impl Actor {
     }
 
     fn take(&mut self, happened: Happened) {
-        for todo in self.fleet.step(happened, now()) {
+        for todo in self.fleet.step(happened, self.clock.now()) {
             match todo {
                 Todo::Report(report) => self.reports.push_back(report),
                 Todo::Sweep(sweep) => self.lanes[sweep.site.cluster].push(Job::Sweep(sweep)),
@@ -249,7 +249,7 @@ impl Actor {
 
     fn start_jobs(&mut self) {
         for cluster in 0..self.clusters.len() {
-            while let Some(job) = self.lanes[cluster].next(now()) {
+            while let Some(job) = self.lanes[cluster].next(self.clock.now()) {
                 self.start(cluster, job);
             }
         }
@@ -302,7 +302,7 @@ impl Actor {
             Done::Created { attempt, launch, site, made } => match made {
                 Made::Later(reason) => {
                     self.lanes[site.cluster].ended(Lane::Launching);
-                    if self.lanes[site.cluster].refused(&site, attempt, launch, now()) {
+                    if self.lanes[site.cluster].refused(&site, attempt, launch, self.clock.now()) {
                         let namespace = &*site.namespace;
                         tracing::warn!(attempt.id = %attempt, namespace, reason, "pods can't be made now, and wait");
                     }

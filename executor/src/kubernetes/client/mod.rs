@@ -6,6 +6,7 @@ mod actor;
 mod call;
 mod carry;
 mod clean;
+mod clock;
 mod credentials;
 mod events;
 mod lanes;
