@@ -76,7 +76,11 @@ impl Site {
     pub fn new(run_as: RunAs) -> Self {
         let folder = tempfile::Builder::new().prefix("gf").tempdir().expect("temporary folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        fs::copy(env!("CARGO_BIN_EXE_gridflow"), folder.path().join("gridflow")).expect("a copy of the program");
+        // By another process: a test beside this one that forks meanwhile would hold the copy open for writing, and a
+        // file that is written to can't be run.
+        let mut copy = Command::new("cp");
+        copy.arg(env!("CARGO_BIN_EXE_gridflow")).arg(folder.path().join("gridflow"));
+        assert!(copy.status().expect("it runs").success(), "a copy of the program");
         fs::create_dir(folder.path().join("dags")).expect("folder");
         let site = Self { folder, run_as, port: "0".to_owned() };
         fs::create_dir(site.state_dir()).expect("folder");

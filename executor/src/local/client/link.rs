@@ -1,6 +1,12 @@
 //! One connection to the host.
 
-use std::{io, os::fd::AsRawFd, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     io::Interest,
@@ -174,6 +180,11 @@ pub(super) fn silent(config: &Config) -> Error {
 }
 
 impl Link {
+    /// The process at the other end. `None` if it has ended, or lives among other processes than we see.
+    pub(super) fn process(&self) -> Option<OwnedFd> {
+        host::pidfd(self.stream.peer_cred().ok()?.pid()?).ok()
+    }
+
     pub(super) fn new(stream: UnixStream) -> Self {
         Self { stream, input: Vec::new(), taken: 0, output: Vec::new(), boot: "".into() }
     }

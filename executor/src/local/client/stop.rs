@@ -4,12 +4,16 @@ use std::{
     ffi::OsString,
     fs::File,
     io,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use gridflow_core::{InstallationId, NodeId};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -29,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub struct Stopping {
     link: Link,
     lock: PathBuf,
+    /// The host. `None` where it lives among other processes than we see.
+    process: Option<OwnedFd>,
     /// What it had to end.
     pub commands: usize,
 }
@@ -52,7 +58,10 @@ pub async fn stop_host(
     let grace_ms = grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
     link.push(&ToHost::Stop { grace_ms });
     match link.answer().await {
-        Ok(FromHost::Stopping { commands }) => Ok(Some(Stopping { link, lock: state_dir.join(LOCK), commands })),
+        Ok(FromHost::Stopping { commands }) => {
+            let process = link.process();
+            Ok(Some(Stopping { link, lock: state_dir.join(LOCK), process, commands }))
+        }
         Ok(_) => Err(Error::Connection(io::Error::new(io::ErrorKind::InvalidData, "the host does not stop"))),
         // It left just now.
         Err(error) => Err(Error::Connection(error)),
@@ -63,9 +72,17 @@ impl Stopping {
     /// Returns when the host has gone, and with it every process of its attempts.
     pub async fn wait(mut self) {
         while self.link.answer().await.is_ok() {}
-        // Its descriptors are closed one after the other, and this is the last that matters.
+        // Its descriptors are closed one after the other, then it is gone.
         while File::open(&self.lock).is_ok_and(|lock| Flock::lock(lock, FlockArg::LockSharedNonblock).is_err()) {
             sleep(LOOK_EVERY).await;
         }
+        while self.process.as_ref().is_some_and(is_alive) {
+            sleep(LOOK_EVERY).await;
+        }
     }
+}
+
+/// The descriptor of a process can be read once it has ended.
+fn is_alive(process: &OwnedFd) -> bool {
+    poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0)
 }

@@ -31,6 +31,7 @@ pub use daemon::spawn;
 pub(super) use handover::parse_versions as parse_handover_versions;
 pub use handover::versions as handover_versions;
 pub use init::{Part, Ward, split};
+pub(super) use process::pidfd;
 
 use super::{boot::boot_identity, layout, program::ProgramFile};
 

@@ -152,7 +152,7 @@ pub(super) fn signal_pidfd(fd: &impl std::os::fd::AsRawFd, signal: i32) {
 }
 
 /// Fails if there is no such process.
-pub(super) fn pidfd(pid: i32) -> io::Result<std::os::fd::OwnedFd> {
+pub(in super::super) fn pidfd(pid: i32) -> io::Result<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: a plain number in, a new descriptor out.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
