@@ -54,16 +54,21 @@ pub fn lines_are_logged_in_the_order_in_which_they_were_written(ground: &Ground)
     bash: |
       . $LIBRARY
       for no in $(seq 500); do echo \"out $no\"; echo \"err $no\" >&2; done
+  b:
+    bash: |
+      . $LIBRARY
+      echo one
       printf 'no line break'
 ";
     ground.run(tasks, "success")?;
     let log = ground.log_of("a")?;
     let expected = |name: &str| (1..=500).map(|no| format!("{name} {no}")).collect::<Vec<_>>();
     let lines = |name: &str| log.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(lines("out "), expected("out"));
-    assert_eq!(lines("err "), expected("err"));
-    assert_eq!(log.trim_end().lines().last(), Some("no line break"));
-    assert_eq!(log.lines().count(), 1001, "nothing twice, and nothing else");
+    assert_eq!(lines("out "), expected("out"), "in {log}");
+    assert_eq!(lines("err "), expected("err"), "in {log}");
+    assert_eq!(log.lines().count(), 1000, "nothing twice, and nothing else");
+    // Alone: where a container runtime reads the two streams on their own, a line of the other may come behind it.
+    assert_eq!(ground.log_of("b")?.trim_end(), "one\nno line break");
     Ok(())
 }
 
