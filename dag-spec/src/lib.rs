@@ -49,5 +49,5 @@ pub use limit::{FILE_BYTES_MAX, YAML_BYTES_MAX};
 pub use operator::{Operator, Rendered, SparkLayers, TriggerDagRun};
 pub use schema::{bundle_schema, clusters_schema, json_schema, reference_markdown};
 pub use source::{Position, Span};
-pub use spark::{API_VERSION as SPARK_API_VERSION, DRIVER_CONTAINER, EXECUTOR_CONTAINER};
+pub use spark::{API_VERSION as SPARK_API_VERSION, DRIVER_CONTAINER, EXECUTOR_CONTAINER, UI_LINK as SPARK_UI_LINK};
 pub use template::{Context, RenderError, RunContext, TaskInstanceContext};

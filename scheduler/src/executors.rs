@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use gridflow_core::{AttemptId, ExecutorKind, RunKey};
 use gridflow_executor::{kubernetes, local};
-use gridflow_store::waits::Waits;
+use gridflow_store::beside::Waits;
 use tokio::sync::mpsc;
 
-use crate::{Error, prepare::Launch, waiting::Waiting};
+use crate::{
+    Error,
+    beside::{Beside, News},
+    prepare::Launch,
+};
 
 /// The way to all of them.
 #[derive(Debug)]
@@ -15,8 +19,8 @@ pub(crate) struct Executors {
     pub local: local::Handle,
     /// None: no cluster is configured.
     pub pods: Option<kubernetes::Handle>,
-    /// What people are told of attempts that do not go on.
-    pub waiting: Arc<Waiting>,
+    /// What people are told of attempts.
+    pub beside: Arc<Beside>,
 }
 
 /// What one of them told.
@@ -45,14 +49,14 @@ impl Executors {
         if !processes.is_empty() {
             self.local.launch(processes).await?;
         }
-        launch_pods(self.pods.as_ref(), &self.waiting, pods).await
+        launch_pods(self.pods.as_ref(), &self.beside.waits, pods).await
     }
 
     pub async fn confirm(&self, claims: Vec<(RunKey, AttemptId, Arc<str>)>) -> Result<(), Error> {
         match &self.pods {
             Some(handle) if !claims.is_empty() => handle.confirm(claims).await?,
             Some(_) => {}
-            None => claims.iter().for_each(|(run, attempt, _)| out_of_reach(&self.waiting, *run, *attempt)),
+            None => claims.iter().for_each(|(run, attempt, _)| out_of_reach(&self.beside.waits, *run, *attempt)),
         }
         Ok(())
     }
@@ -69,7 +73,7 @@ impl Executors {
         match &self.pods {
             Some(handle) if !pods.is_empty() => handle.cancel(named(pods)).await?,
             Some(_) => {}
-            None => pods.iter().for_each(|(_, run, attempt)| out_of_reach(&self.waiting, *run, *attempt)),
+            None => pods.iter().for_each(|(_, run, attempt)| out_of_reach(&self.beside.waits, *run, *attempt)),
         }
         Ok(())
     }
@@ -94,19 +98,19 @@ impl Executors {
 
 async fn launch_pods(
     handle: Option<&kubernetes::Handle>,
-    waiting: &Waiting,
+    waits: &News<Waits>,
     pods: Vec<kubernetes::Launch>,
 ) -> Result<(), Error> {
     match handle {
         Some(handle) if !pods.is_empty() => handle.launch(pods).await?,
         Some(_) => {}
-        None => pods.iter().for_each(|launch| out_of_reach(waiting, launch.run, launch.attempt)),
+        None => pods.iter().for_each(|launch| out_of_reach(waits, launch.run, launch.attempt)),
     }
     Ok(())
 }
 
 /// Its state and its slots stay as they are until a cluster is configured again.
-fn out_of_reach(waiting: &Waiting, run: RunKey, attempt: AttemptId) {
+fn out_of_reach(waits: &News<Waits>, run: RunKey, attempt: AttemptId) {
     tracing::error!(
         attempt.id = %attempt,
         "an attempt belongs to a cluster, and this scheduler was started without `--kubernetes`: it can't be started, \
@@ -114,7 +118,7 @@ fn out_of_reach(waiting: &Waiting, run: RunKey, attempt: AttemptId) {
     );
     // If it runs, that shows; if it has not begun, this is why.
     let reason = "it belongs to a Kubernetes cluster, and the scheduler was started without `--kubernetes`";
-    waiting.tell(Waits { run, attempt, has_started: false, reason: Some(reason.into()) });
+    waits.tell(Waits { run, attempt, has_started: false, reason: Some(reason.into()) });
 }
 
 impl Reports {
@@ -158,9 +162,9 @@ mod tests {
     async fn a_launch_for_a_cluster_that_nobody_configured_is_not_dropped_in_silence() {
         let (run, attempt) = (RunKey(Uuid::from_u128(5)), AttemptId(Uuid::from_u128(7)));
         let launch = kubernetes::Launch::sample(run, attempt, kubernetes::Object::Pod(Value::Null));
-        let waiting = Waiting::default();
-        launch_pods(None, &waiting, vec![launch]).await.unwrap();
-        let told = waiting.take();
+        let waits = News::default();
+        launch_pods(None, &waits, vec![launch]).await.unwrap();
+        let told = waits.take();
         let [Waits { attempt, reason: Some(reason), .. }] = &told[..] else { panic!("{told:?}") };
         assert_eq!(*attempt, AttemptId(Uuid::from_u128(7)));
         assert!(reason.contains("started without `--kubernetes`"), "{reason}");

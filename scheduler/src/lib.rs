@@ -12,6 +12,7 @@
 
 mod act;
 mod answer;
+mod beside;
 pub mod bundle;
 mod config;
 mod error;
@@ -38,7 +39,6 @@ mod turn;
 mod unhurried;
 mod upkeep;
 mod version;
-mod waiting;
 
 use std::{sync::Arc, time::Duration};
 

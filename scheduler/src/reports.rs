@@ -5,8 +5,8 @@ use gridflow_core::{AttemptId, AttemptOutcome, Event, RunKey, Timestamp, Turn, U
 use gridflow_executor::{kubernetes, local};
 use gridflow_failpoint::{Point, check_about};
 use gridflow_store::{
+    beside::{Links, Waits},
     hold::{self, Hold},
-    waits::Waits,
 };
 use tokio::time::Instant;
 
@@ -64,7 +64,11 @@ impl Lead {
             }
             // No event: nothing is decided from it, and no turn is made for it.
             kubernetes::Report::Waits { run, attempt, has_started, reason } => {
-                self.executors.waiting.tell(Waits { run, attempt, has_started, reason });
+                self.executors.beside.waits.tell(Waits { run, attempt, has_started, reason });
+            }
+            kubernetes::Report::Links { run, attempt, links } => {
+                let links = links.into_iter().map(|link| (link.name, link.url)).collect();
+                self.executors.beside.links.tell(Links { run, attempt, links });
             }
             kubernetes::Report::Finished { run, attempt, at, outcome, usage, output } => {
                 self.pending.push_back(Event::AttemptFinished { run, attempt, at, outcome, usage, output });

@@ -149,7 +149,7 @@ async fn read(shared: &Arc<Shared>, mut leader: Leader, host: Host, binding: Nod
     let mut later_clusters = shared.config.clusters.clone();
     let clusters = Arc::clone(&later_clusters.borrow_and_update());
     let (handle, pod_reports) = shared.start_pods(&clusters, outside).await?.unzip();
-    let executors = Executors { local: executor, pods: handle, waiting: Arc::default() };
+    let executors = Executors { local: executor, pods: handle, beside: Arc::default() };
     let reports = Reports { local: reports, pods: pod_reports };
     let mut lead = Lead::new(Arc::clone(shared), (leader, reader), (world, recovered), (executors, reports, told));
     lead.clusters = clusters;

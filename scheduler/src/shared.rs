@@ -78,9 +78,9 @@ impl Shared {
         };
         let mut parts = Parts::default();
         parts.spawn("the watch over file triggers", triggers.run(term.clone()));
-        let (waiting, database, pass) = (lead.executors.waiting.clone(), self.database.clone(), lead.leader.pass());
-        let writing = async move { waiting.keep_written(&database, pass).await };
-        parts.spawn("the word on attempts that wait", until(term.clone(), writing));
+        let (beside, database, pass) = (lead.executors.beside.clone(), self.database.clone(), lead.leader.pass());
+        let writing = async move { beside.keep_written(&database, pass).await };
+        parts.spawn("the word on attempts", until(term.clone(), writing));
         parts.spawn("the upkeep of the database", until(term.clone(), upkeep::keep_tidy(self.database.clone())));
         parts.spawn(
             "the word that this node lives",

@@ -12,6 +12,7 @@
 
 pub mod api;
 mod attempt;
+pub mod beside;
 pub mod blob;
 pub mod command;
 pub mod dag;
@@ -39,7 +40,6 @@ mod tests;
 mod text;
 pub mod transition_log;
 mod turn_row;
-pub mod waits;
 pub mod xcom;
 
 pub use database::{Database, Durability, Options, Reader, connect};

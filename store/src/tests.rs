@@ -10,6 +10,7 @@ mod differential;
 mod doctor;
 mod event;
 mod leader;
+mod links;
 mod migration;
 mod node;
 mod notify;

@@ -161,6 +161,7 @@ fn a_spark_job_runs_with_the_files_of_its_dag_says_how_far_it_is_and_hands_on_it
     let scheduler = ground.begin()?;
     ground.until("SELECT count(*) FROM attempt WHERE state = 'running'", "1", &scheduler)?;
     ground.until_logged("gridflow: spark: its UI is at http://198.19.255.", &scheduler)?;
+    ground.until("SELECT links->>'Spark UI' LIKE 'http://%:4040' FROM attempt WHERE is_open", "t", &scheduler)?;
     ground.until_logged("gridflow: spark: 1 of 1 stages done\n", &scheduler)?;
     ground.go_on()?;
     ground.until_success(&scheduler)?;

@@ -23,6 +23,7 @@ mod dag_source;
 mod dag_version;
 mod dependency;
 mod error;
+mod extra_link;
 mod filter;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

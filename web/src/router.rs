@@ -7,7 +7,7 @@ use axum::{Router, middleware, routing::get};
 use crate::{
     dag, dag_details, dag_run, dag_run_patch, dag_run_trigger, dag_run_wait, dag_source, dependency,
     error::Error,
-    import_error,
+    extra_link, import_error,
     limit::{self, Room},
     log, monitor, node, pool,
     security::{self, Gate},
@@ -63,6 +63,7 @@ fn task_instances() -> Router<App> {
         .route("/{task_id}/tries/{task_try_number}", get(task_instance_try::get))
         .route("/{task_id}/{map_index}/tries", get(task_instance_try::list_mapped))
         .route("/{task_id}/{map_index}/tries/{task_try_number}", get(task_instance_try::get_mapped))
+        .route("/{task_id}/links", get(extra_link::get))
         .route("/{task_id}/logs/{try_number}", get(log::get))
         .route("/{task_id}/xcomEntries", get(xcom::list))
         .route("/{task_id}/xcomEntries/{*xcom_key}", get(xcom::get))

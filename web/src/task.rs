@@ -46,7 +46,7 @@ struct Task {
     params: Map<String, Value>,
     class_ref: Value,
     is_mapped: bool,
-    extra_links: Vec<String>,
+    extra_links: &'static [&'static str],
 }
 
 /// Airflow's shape of a duration.
@@ -105,7 +105,7 @@ impl Task {
             params: params(version),
             class_ref: json!({ "class_name": operator, "module_path": "gridflow.operator" }),
             is_mapped: false,
-            extra_links: Vec::new(),
+            extra_links: version.operators[place].extra_links(),
         }
     }
 }

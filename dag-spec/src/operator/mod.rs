@@ -202,6 +202,16 @@ impl Operator {
         }
     }
 
+    /// Names of pages of other systems that show its attempts while they run, as far as their addresses are known.
+    pub fn extra_links(&self) -> &'static [&'static str] {
+        match self {
+            Self::Spark(_) => &[crate::spark::UI_LINK],
+            Self::Bash(_) | Self::Exec(_) | Self::Python(_) | Self::Empty(_) | Self::TriggerDag(_) => &[],
+            Self::ValidateFile(_) | Self::CopyFile(_) | Self::MoveFile(_) => &[],
+            Self::Pod(_) | Self::SparkSubmit(_) => &[],
+        }
+    }
+
     /// A bare text is a shell command.
     pub fn shell(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         Self::read("bash", node, cx)

@@ -13,6 +13,9 @@ pub use size::{Memory, Number};
 
 pub const API_VERSION: &str = "sparkoperator.k8s.io/v1beta2";
 
+/// What people read over the address of its UI.
+pub const UI_LINK: &str = "Spark UI";
+
 /// The container of a driver pod that is the driver.
 pub const DRIVER_CONTAINER: &str = "spark-kubernetes-driver";
 

@@ -20,4 +20,4 @@ mod trouble;
 pub use client::{Became, Cleaned, Error, Handle, KubernetesExecutor, Running, clean, fingerprint, try_access};
 pub use config::{Access, ClusterConfig, Config, Keep, Limits};
 pub use launch::{Launch, Object, Open, Payload};
-pub use report::Report;
+pub use report::{Link, Report};

@@ -4,6 +4,14 @@ use std::sync::Arc;
 
 use gridflow_core::{AttemptId, AttemptOutcome, Output, RunKey, Timestamp, Turn, Usage};
 
+/// A page of another system about an attempt, which may be gone when the attempt is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The same for all attempts of its kind: `Spark UI`.
+    pub name: &'static str,
+    pub url: Arc<str>,
+}
+
 /// Repeated reports are normal: after a takeover everything that is not acknowledged is told again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
@@ -33,6 +41,8 @@ pub enum Report {
         /// None: nothing is in its way any more.
         reason: Option<Arc<str>>,
     },
+    /// Where else people can look at it, all such places. Information for people, as above.
+    Links { run: RunKey, attempt: AttemptId, links: Vec<Link> },
     /// No container of the attempt is left.
     Finished {
         run: RunKey,

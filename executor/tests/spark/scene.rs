@@ -262,7 +262,7 @@ impl Scene {
 
     fn take(&mut self, report: Report) {
         match report {
-            Report::Synced { .. } | Report::Waits { .. } => {}
+            Report::Synced { .. } | Report::Waits { .. } | Report::Links { .. } => {}
             Report::Claimed { attempt, claim, .. } => {
                 let known = self.known.entry(attempt).or_default();
                 assert!(known.claim.as_ref().is_none_or(|had| *had == claim), "another driver was claimed");

@@ -1,7 +1,9 @@
 //! Attempts: the tries of a task instance, and where their logs are.
 
+use std::collections::BTreeMap;
+
 use gridflow_core::{AttemptId, AttemptState, MapIndex, RunKey, TaskNo, Timestamp};
-use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
+use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Json};
 
 use super::read;
 use crate::Error;
@@ -23,6 +25,8 @@ pub struct AttemptRow {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub message: Option<String>,
+    /// Pages of other systems that show it, while it is open.
+    pub links: BTreeMap<String, String>,
 }
 
 impl FromRow<'_, PgRow> for AttemptRow {
@@ -41,12 +45,14 @@ impl FromRow<'_, PgRow> for AttemptRow {
             exit_code: row.try_get("exit_code")?,
             signal: row.try_get("signal")?,
             message: row.try_get("message")?,
+            links: row.try_get::<Option<Json<_>>, _>("links")?.map(|links| links.0).unwrap_or_default(),
         })
     }
 }
 
 const SELECT: &str = "SELECT a.attempt_id, a.try_number, a.state, a.executor, n.hostname, a.pid, a.queued_at, \
-    a.started_at, a.ended_at, a.outcome, a.exit_code, a.signal, a.message \
+    a.started_at, a.ended_at, a.outcome, a.exit_code, a.signal, a.message, \
+    CASE WHEN a.is_open THEN a.links END AS links \
     FROM attempt a LEFT JOIN node n ON n.id = a.node_id \
     WHERE a.dag_run_id = $1 AND a.task_no = $2 AND a.map_index = $3";
 

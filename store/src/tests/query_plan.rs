@@ -153,15 +153,18 @@ fn small(title: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_attempts_wait_for_is_written_by_key() {
+async fn what_is_said_of_attempts_is_written_by_key() {
     let mut conn = with_history().await;
-    let sql = include_str!("../../queries/attempt_waits_write.sql");
-    let arguments = format!("1, '{0}', ARRAY['{0}'::uuid], ARRAY['{0}'::uuid], ARRAY[false], ARRAY['x']", uuid(1));
-    let plan =
-        plan_of_prepared(&mut conn, &format!("(bigint, uuid, uuid[], uuid[], boolean[], text[]) AS {sql}"), &arguments)
-            .await;
-    assert!(!plan.contains("Seq Scan on attempt_203005"), "{plan}");
-    assert!(plan.contains("Scan using attempt_203005"), "{plan}");
+    let attempts = format!("1, '{0}', ARRAY['{0}'::uuid], ARRAY['{0}'::uuid]", uuid(1));
+    let waits =
+        (include_str!("../../queries/attempt_waits_write.sql"), "boolean[], text[]", "ARRAY[false], ARRAY['x']");
+    let links = (include_str!("../../queries/attempt_links_write.sql"), "jsonb[]", "ARRAY['{}'::jsonb]");
+    for (sql, types, words) in [waits, links] {
+        let statement = format!("(bigint, uuid, uuid[], uuid[], {types}) AS {sql}");
+        let plan = plan_of_prepared(&mut conn, &statement, &format!("{attempts}, {words}")).await;
+        assert!(!plan.contains("Seq Scan on attempt_203005"), "{plan}");
+        assert!(plan.contains("Scan using attempt_203005"), "{plan}");
+    }
 }
 
 #[tokio::test]

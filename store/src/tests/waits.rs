@@ -1,7 +1,7 @@
 use gridflow_core::{AttemptId, AttemptState, RunKey, Writes};
 
 use super::fixture::*;
-use crate::waits::{self, Waits};
+use crate::beside::{Waits, Word};
 
 /// What is told of the attempt of a run that has not begun.
 fn told(run: u64, reason: Option<&str>) -> Waits {
@@ -16,7 +16,7 @@ async fn written(fixture: &Fixture) -> String {
 }
 
 async fn write(fixture: &Fixture, pass: crate::leader::Pass, waits: &[Waits]) -> Vec<AttemptId> {
-    waits::write(&mut fixture.conn().await, pass, waits).await.unwrap()
+    Waits::write(&mut fixture.conn().await, pass, waits).await.unwrap()
 }
 
 #[tokio::test]
@@ -76,10 +76,10 @@ async fn a_new_term_forgets_what_was_told_and_a_deposed_leader_tells_nothing_mor
     eventually(&fixture, NOBODY_LEADS).await;
 
     let second = fixture.leader().await;
-    assert!(!waits::forget(&mut fixture.conn().await, old).await.unwrap());
+    assert!(!Waits::forget(&mut fixture.conn().await, old).await.unwrap());
     assert_eq!(write(&fixture, old, &[told(1, Some("an old word"))]).await, [AttemptId(uuid(1_001))]);
     assert_eq!(written(&fixture).await, "no node");
-    assert!(waits::forget(&mut fixture.conn().await, second.pass()).await.unwrap());
+    assert!(Waits::forget(&mut fixture.conn().await, second.pass()).await.unwrap());
     assert_eq!(written(&fixture).await, "-");
     assert!(write(&fixture, second.pass(), &[told(1, Some("quota"))]).await.is_empty());
     assert_eq!(written(&fixture).await, "quota");

@@ -1,7 +1,7 @@
 //! Why a task instance is not running.
 
 use gridflow_core::{AttemptId, RunKey};
-use gridflow_store::waits::{self, Waits};
+use gridflow_store::beside::{Waits, Word};
 use serde_json::Value;
 
 use crate::support::Api;
@@ -95,7 +95,7 @@ async fn tell(api: &Api, leader: &gridflow_store::Leader, attempt: AttemptId, ha
     let run = RunKey(api.sql("SELECT id FROM dag_run").trim().parse().unwrap());
     let told = [Waits { run, attempt, has_started, reason: Some(reason.into()) }];
     let mut conn = api.database.reader().await.unwrap();
-    assert!(waits::write(&mut conn, leader.pass(), &told).await.unwrap().is_empty());
+    assert!(Waits::write(&mut conn, leader.pass(), &told).await.unwrap().is_empty());
 }
 
 #[tokio::test]

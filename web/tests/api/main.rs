@@ -4,6 +4,7 @@ mod dag;
 mod dag_run;
 mod dependency;
 mod error;
+mod extra_link;
 mod log;
 mod node;
 mod security;

@@ -3,13 +3,15 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use gridflow_core::{AttemptOutcome, Timestamp};
+use gridflow_dag_spec::SPARK_UI_LINK;
 
 use super::{
     super::{
         pod::Container,
+        report::{Link, Report},
         spark::{Application, Driver, Verdict, story, verdict},
     },
-    Attempt, Busy, Effect, Kind, Making, Rules, Site, Will,
+    Attempt, Busy, Effect, Ending, Kind, Making, Rules, Site, Will,
     advance::may_call,
     apply::{fail, later, lose},
 };
@@ -21,6 +23,8 @@ pub(super) struct Spark {
     waits: Option<Waits>,
     /// What its operator made known, for the log.
     story: Vec<String>,
+    /// Where people were told that its UI is.
+    ui_told: Option<Arc<str>>,
     /// Before it is made again, the one that is there has to go.
     pub(super) is_in_the_way: bool,
     /// Why the cluster does not take it.
@@ -182,6 +186,19 @@ fn hold(attempt: &mut Attempt, what: String, now: Timestamp, effects: &mut Vec<E
         effects.push(Effect::Warn(what.clone()));
     }
     attempt.spark.waits = Some(Waits { since: now, what, is_told: true });
+}
+
+/// Says where its UI is, when that becomes known or changes.
+pub(super) fn tell_link(attempt: &mut Attempt, effects: &mut Vec<Effect>) {
+    let Seen::There(application) = &attempt.spark.seen else { return };
+    let Some(url) = &application.ui else { return };
+    let is_over = attempt.will == Will::Tidy || !matches!(attempt.ending, Ending::NotYet);
+    if is_over || attempt.spark.ui_told.as_ref() == Some(url) {
+        return;
+    }
+    attempt.spark.ui_told = Some(url.clone());
+    let links = vec![Link { name: SPARK_UI_LINK, url: url.clone() }];
+    effects.push(Effect::Report(Report::Links { run: attempt.run, attempt: attempt.id, links }));
 }
 
 /// What its driver waits for, once that is worth a word.

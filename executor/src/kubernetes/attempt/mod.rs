@@ -431,6 +431,7 @@ pub fn step(attempt: &mut Attempt, input: Input, rules: &Rules, now: Timestamp) 
     apply::apply(attempt, input, now, &mut effects);
     advance::advance(attempt, rules, now, &mut effects);
     waits::tell(attempt, rules, now, &mut effects);
+    application::tell_link(attempt, &mut effects);
     effects
 }
 

@@ -145,6 +145,10 @@ fn words(effect: &Effect) -> String {
             let what = if *has_started { "its end" } else { "its start" };
             format!("{what} waits: {}", reason.as_deref().unwrap_or("no more"))
         }
+        Effect::Report(Report::Links { links, .. }) => {
+            let links: Vec<_> = links.iter().map(|link| format!("{} at {}", link.name, link.url)).collect();
+            format!("links: {}", links.join(", "))
+        }
         Effect::Create(..) => "create".into(),
         Effect::MakeSecret { owner, .. } => format!("make secret of {:?} {}", owner.kind, owner.uid),
         Effect::Confirm { uid, .. } => format!("confirm {uid}"),

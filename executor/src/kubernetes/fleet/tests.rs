@@ -106,6 +106,7 @@ fn words(todo: &Todo) -> String {
         Todo::Report(Report::Claimed { claim, .. }) => format!("claimed {claim}"),
         Todo::Report(Report::Started { .. }) => "started".into(),
         Todo::Report(Report::Waits { reason, .. }) => format!("waits: {}", reason.as_deref().unwrap_or("no more")),
+        Todo::Report(Report::Links { links, .. }) => format!("{} links", links.len()),
         Todo::Report(Report::Finished { outcome, .. }) => format!("finished {outcome:?}"),
         Todo::Attempt(_, effect) => {
             let text = format!("{effect:?}");

@@ -10,10 +10,16 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -32,7 +38,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// After looks that failed.
 const FAILED_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// Spark keeps a thousand stages, of some kilobytes each.
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// What was seen last.
 #[derive(Debug, Default)]
@@ -89,8 +95,7 @@ async fn look(source: &Source, known: &mut Option<Driver>) -> io::Result<(Socket
     // It answers for no other application: on the network of a node the port may be somebody else's.
     let path = format!("/api/v1/applications/{}/stages", driver.application);
     let answer = get(driver.address, &path).await?;
-    let progress = body(&answer).and_then(Progress::read);
-    Ok((driver.address, progress.ok_or_else(|| io::Error::other("it gives no list of stages"))?))
+    Ok((driver.address, Progress::read(&answer).ok_or_else(|| io::Error::other("it gives no list of stages"))?))
 }
 
 async fn find(source: &Source) -> io::Result<Driver> {
@@ -112,36 +117,68 @@ fn driver(pod: &Pod) -> Option<Driver> {
     Some(Driver { address: SocketAddr::new(ip, port), application: application.clone() })
 }
 
-/// As the oldest HTTP has it: the answer ends where the connection does.
-async fn get(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-    Ok(answer)
+/// What it answers, if that is what was asked for.
+async fn get(address: SocketAddr, path: &str) -> io::Result<Bytes> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let request = Request::get(path)
+        .header(header::HOST, address.to_string())
+        .header(header::ACCEPT, "application/json")
+        .body(Empty::<Bytes>::new())
+        .map_err(io::Error::other)?;
+    let answer = async {
+        let answer = requests.send_request(request).await.map_err(io::Error::other)?;
+        if answer.status() != StatusCode::OK {
+            return Err(io::Error::other(format!("it answers {}", answer.status())));
+        }
+        body(answer.into_body()).await
+    };
+    tokio::pin!(connection, answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        ended = &mut connection => ended.map_err(io::Error::other)?,
+    }
+    // The server has closed the connection; what it sent before is there.
+    answer.await
 }
 
-/// What a good answer holds.
-fn body(answer: &[u8]) -> Option<&[u8]> {
-    const BREAK: &[u8] = b"\r\n\r\n";
-    let head = answer.windows(BREAK.len()).position(|window| window == BREAK)?;
-    let status = answer.split(|byte| *byte == b' ').nth(1)?;
-    (answer.starts_with(b"HTTP/") && status == b"200").then_some(&answer[head + BREAK.len()..])
+async fn body(body: Incoming) -> io::Result<Bytes> {
+    Ok(Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(io::Error::other)?.to_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 
-    #[test]
-    fn only_a_good_answer_has_a_body() {
-        assert_eq!(body(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n[]"), Some(&b"[]"[..]));
-        assert_eq!(body(b"HTTP/1.1 404 Not Found\r\n\r\nno app"), None);
-        assert_eq!(body(b"HTTP/1.1 200 OK\r\nServer"), None);
-        assert_eq!(body(b"SSH-2.0 200 x\r\n\r\n"), None);
+    /// Gives one answer, however little of it is right.
+    async fn answering(answer: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read(&mut [0; 1024]).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn only_a_good_answer_has_a_body() {
+        let told = async |answer| get(answering(answer).await, "/stages").await.ok();
+        assert_eq!(told(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]").await.as_deref(), Some(&b"[]"[..]));
+        assert_eq!(told(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n[]").await.as_deref(), Some(&b"[]"[..]));
+        let parts = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n1\r\n]\r\n0\r\n\r\n";
+        assert_eq!(told(parts).await.as_deref(), Some(&b"[]"[..]));
+        assert_eq!(told(b"HTTP/1.1 404 Not Found\r\n\r\nno app").await, None);
+        assert_eq!(told(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]").await, None);
+        assert_eq!(told(b"SSH-2.0 200 x\r\n\r\n").await, None);
     }
 
     #[test]

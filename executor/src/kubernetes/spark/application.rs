@@ -24,7 +24,7 @@ pub struct Application {
     /// The driver pod's name, as soon as the operator has chosen it.
     pub driver: Option<String>,
     /// Where the driver's UI is, if the operator publishes it.
-    pub ui: Option<String>,
+    pub ui: Option<Arc<str>>,
     pub executors: BTreeMap<String, ExecutorState>,
     /// When its driver had ended, as the operator saw it.
     pub ended_at: Option<Timestamp>,
@@ -165,10 +165,15 @@ impl ExecutorState {
     }
 }
 
-/// The ingress reaches further than the service's address, so it goes first.
-fn ui(driver: &Value) -> Option<String> {
+/// The ingress reaches further than the service's address, so it goes first. It is for people to follow, so it is a web
+/// page or nothing.
+fn ui(driver: &Value) -> Option<Arc<str>> {
     let address = text(&driver["webUIIngressAddress"]).or_else(|| text(&driver["webUIAddress"]))?;
-    Some(if address.contains("://") { address.to_owned() } else { format!("http://{address}") })
+    match address.split_once("://") {
+        Some(("http" | "https", _)) => Some(address.into()),
+        Some(_) => None,
+        None => Some(format!("http://{address}").into()),
+    }
 }
 
 fn executors(states: &Value) -> BTreeMap<String, ExecutorState> {
@@ -219,6 +224,15 @@ mod tests {
             [ExecutorState::Completed, ExecutorState::Failed, ExecutorState::Unknown]
         );
         assert!(!application.is_being_deleted);
+    }
+
+    #[test]
+    fn only_a_web_page_is_a_ui() {
+        let ui = |driver: Value| application(&json!({"driverInfo": driver})).ui;
+        let both = json!({"webUIIngressAddress": "https://spark.example/gf-1", "webUIAddress": "198.19.254.7:4040"});
+        assert_eq!(ui(both).as_deref(), Some("https://spark.example/gf-1"));
+        assert_eq!(ui(json!({"webUIIngressAddress": "javascript://alert(1)"})), None);
+        assert_eq!(ui(json!({"webUIAddress": ""})), None);
     }
 
     #[test]

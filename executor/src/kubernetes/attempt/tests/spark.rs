@@ -53,6 +53,23 @@ fn a_driver_is_claimed_when_its_submission_is_whole() {
 }
 
 #[test]
+fn people_are_told_once_where_the_ui_is_and_again_when_it_moves() {
+    let with_ui = |url: &str| {
+        let object = json!({
+            "metadata": {"name": "gf-7", "uid": "app-1", "labels": {"gridflow.io/attempt": ATTEMPT}},
+            "status": {"applicationState": {"state": "SUBMITTED"}, "driverInfo": {"webUIAddress": url}},
+        });
+        Input::Application(site(), Box::new(Application::read(&object).unwrap()))
+    };
+    let mut scene = made();
+    scene.see(&[driver()]);
+    assert_eq!(scene.take(with_ui("10.0.0.7:4040")), "claimed u1; links: Spark UI at http://10.0.0.7:4040");
+    assert_eq!(scene.take(with_ui("10.0.0.7:4040")), "");
+    assert_eq!(scene.take(application("RUNNING", "")), "", "a status without it takes nothing back");
+    assert_eq!(scene.take(with_ui("https://spark.example/gf-7")), "links: Spark UI at https://spark.example/gf-7");
+}
+
+#[test]
 fn a_second_submission_that_met_the_first_driver_claims_it_only_if_nothing_is_missing() {
     let mut scene = made();
     scene.see(&[driver()]);
