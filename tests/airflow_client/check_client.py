@@ -94,6 +94,7 @@ def check_task_instances(api, run_id):
     assert [one.try_number for one in tries.task_instances] == [1, 2], tries
     assert instances.get_task_instance_try_details(*at, "second", 1).state.value == "failed"
     assert instances.get_task_instance_dependencies(*at, "second").dependencies == []
+    assert airflow.ExtraLinksApi(api).get_extra_links(*at, "second").extra_links == {}
     log = instances.get_log(*at, "first", 1)
     assert log.continuation_token is None and "first line" in str(log.content.to_dict()), log
     assert "exit code 3" in str(instances.get_log(*at, "second", 2).content.to_dict())

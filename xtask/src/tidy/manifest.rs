@@ -25,7 +25,7 @@ const HOMES: [(&str, &[&str]); 15] = [
     ("axum", &["web"]),
     ("clap", &["cli"]),
     ("comfy-table", &["cli"]),
-    ("hyper", &["web"]),
+    ("hyper", &["executor", "web"]),
     ("ignore", &["scheduler"]),
     ("inotify", &["scheduler"]),
     ("kube", &["executor"]),
