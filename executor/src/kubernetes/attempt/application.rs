@@ -20,7 +20,9 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Spark {
     seen: Seen,
-    waits: Option<Waits>,
+    waits: Option<Box<Waits>>,
+    /// SparkApplications can't be watched now, for this reason.
+    pub(super) unseen: Option<Arc<str>>,
     /// What its operator made known, for the log.
     story: Vec<String>,
     /// Where people were told that its UI is.
@@ -126,7 +128,11 @@ pub(super) fn may_claim(attempt: &mut Attempt, rules: &Rules, now: Timestamp, ef
     };
     let application = match &attempt.spark.seen {
         Seen::Never => {
-            wait(attempt, "its SparkApplication was made, and is waited for".to_owned(), rules, now, effects);
+            let what = match &attempt.spark.unseen {
+                Some(reason) => format!("its SparkApplication was made, and {reason}"),
+                None => "its SparkApplication was made, and is waited for".to_owned(),
+            };
+            wait(attempt, what, rules, now, effects);
             return false;
         }
         Seen::There(application) => Some(&**application),
@@ -175,7 +181,7 @@ pub(super) fn wait(
     } else if !is_told {
         effects.push(Effect::WakeAt(tell_at));
     }
-    attempt.spark.waits = Some(Waits { since, what, is_told: tell_at <= now });
+    attempt.spark.waits = Some(Box::new(Waits { since, what, is_told: tell_at <= now }));
     effects.push(Effect::WakeAt(until));
     true
 }
@@ -185,7 +191,7 @@ fn hold(attempt: &mut Attempt, what: String, now: Timestamp, effects: &mut Vec<E
     if attempt.spark.waits.as_ref().is_none_or(|known| known.what != what) {
         effects.push(Effect::Warn(what.clone()));
     }
-    attempt.spark.waits = Some(Waits { since: now, what, is_told: true });
+    attempt.spark.waits = Some(Box::new(Waits { since: now, what, is_told: true }));
 }
 
 /// Says where its UI is, when that becomes known or changes.

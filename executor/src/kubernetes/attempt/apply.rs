@@ -22,7 +22,8 @@ pub(super) fn apply(attempt: &mut Attempt, input: Input, now: Timestamp, effects
     match input {
         Input::Launch(launch, site) => take_launch(attempt, launch, site, now),
         Input::HeldBack(reason) => attempt.held_back = Some(reason),
-        Input::Unseen(reason) => attempt.waits.unseen = reason,
+        Input::Unseen(Kind::Pod, reason) => attempt.waits.unseen = reason,
+        Input::Unseen(Kind::SparkApplication, reason) => attempt.spark.unseen = reason,
         Input::Warned(warning) => attempt.waits.warned = warning,
         Input::Confirm(claim) => take_claim(attempt, claim, effects),
         Input::Cancel => {

@@ -145,7 +145,7 @@ pub struct Owner {
 }
 
 /// What is made for an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     Pod,
     /// Its operator makes the pod.
@@ -240,8 +240,8 @@ pub enum Input {
     Launch(Arc<Launch>, Option<Site>),
     /// Nothing can be made where it is to be made, for this reason.
     HeldBack(Arc<str>),
-    /// Nothing can be seen where it is, for this reason; or, without one, again.
-    Unseen(Option<Arc<str>>),
+    /// None of this kind can be seen where it is, for this reason; or, without one, again.
+    Unseen(Kind, Option<Arc<str>>),
     /// The last warning of its node, if there is one.
     Warned(Option<Arc<str>>),
     Confirm(Arc<str>),

@@ -28,7 +28,7 @@ pub(super) struct Waits {
     told: Option<Arc<str>>,
     /// That was about us, who can't see it, and not about the attempt.
     is_about_sight: bool,
-    /// Its namespace can't be watched now.
+    /// Pods of its namespace can't be watched now, for this reason.
     pub(super) unseen: Option<Arc<str>>,
     /// The last warning of its node while it starts.
     pub(super) warned: Option<Arc<str>>,

@@ -130,17 +130,17 @@ impl Watch {
 
     /// It can be watched, maybe again.
     async fn seen<K: Watched>(&self, sight: &mut Sight) -> Result<(), Broke> {
-        let news = sight.regain().then(|| K::unseen(None)).flatten();
+        let news = sight.regain().then_some(Word::Unseen(K::KIND, None));
         self.say(news.into_iter().collect()).await
     }
 
     async fn unseen<K: Watched>(&self, sight: &mut Sight, reason: &str) -> Result<(), Broke> {
         let words = || {
-            let (cluster, namespace) = (&self.cluster.name, &self.site.namespace);
-            let reason = format!("namespace `{namespace}` of cluster `{cluster}` can't be watched now: {reason}");
-            K::unseen(Some(&reason))
+            let (name, cluster, namespace) = (K::NAME, &self.cluster.name, &self.site.namespace);
+            let place = format!("the {name} of namespace `{namespace}` of cluster `{cluster}`");
+            Word::Unseen(K::KIND, Some(format!("{place} can't be watched now: {reason}").into()))
         };
-        let news = sight.lose(Instant::now()).then(words).flatten();
+        let news = sight.lose(Instant::now()).then(words);
         self.say(news.into_iter().collect()).await
     }
 
@@ -148,7 +148,7 @@ impl Watch {
         // A server that is away for a night is not worth a line a second.
         if (failures + 1).is_power_of_two() {
             let (cluster, namespace) = (&*self.cluster.name, &*self.site.namespace);
-            tracing::warn!(cluster, namespace, reason, "cannot {what} the {} of a namespace now", K::KIND);
+            tracing::warn!(cluster, namespace, reason, "cannot {what} the {} of a namespace now", K::NAME);
         }
     }
 }

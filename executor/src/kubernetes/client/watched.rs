@@ -5,6 +5,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::super::{
+    attempt::Kind,
     fleet::Word,
     identity,
     pod::{Pod, RawPod},
@@ -13,8 +14,9 @@ use super::super::{
 
 /// What a watch has to know about a kind.
 pub(super) trait Watched: DeserializeOwned + Clone + std::fmt::Debug + Send + 'static {
+    const KIND: Kind;
     /// For people.
-    const KIND: &'static str;
+    const NAME: &'static str;
     fn path(namespace: &str) -> String;
     /// Of this object.
     fn version(&self) -> &str;
@@ -23,8 +25,6 @@ pub(super) trait Watched: DeserializeOwned + Clone + std::fmt::Debug + Send + 's
     fn list_ended() -> Option<Word>;
     fn applied(self) -> Option<Word>;
     fn deleted(self) -> Option<Word>;
-    /// Nothing can be seen for this reason; or, without one, again.
-    fn unseen(reason: Option<&str>) -> Option<Word>;
 }
 
 /// All that an installation has made.
@@ -33,7 +33,8 @@ pub(super) fn selector(installation: InstallationId) -> String {
 }
 
 impl Watched for RawPod {
-    const KIND: &'static str = "pods";
+    const KIND: Kind = Kind::Pod;
+    const NAME: &'static str = "pods";
 
     fn path(namespace: &str) -> String {
         format!("/api/v1/namespaces/{namespace}/pods")
@@ -62,10 +63,6 @@ impl Watched for RawPod {
     fn deleted(self) -> Option<Word> {
         Pod::read(self).map(|pod| Word::Deleted(Box::new(pod)))
     }
-
-    fn unseen(reason: Option<&str>) -> Option<Word> {
-        Some(Word::Unseen(reason.map(Into::into)))
-    }
 }
 
 /// A SparkApplication as the API server shows it.
@@ -74,7 +71,8 @@ impl Watched for RawPod {
 pub(super) struct RawApplication(Value);
 
 impl Watched for RawApplication {
-    const KIND: &'static str = "SparkApplications";
+    const KIND: Kind = Kind::SparkApplication;
+    const NAME: &'static str = "SparkApplications";
 
     fn path(namespace: &str) -> String {
         format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}")
@@ -102,9 +100,5 @@ impl Watched for RawApplication {
 
     fn deleted(self) -> Option<Word> {
         Application::read(&self.0).map(|seen| Word::ApplicationDeleted(Box::new(seen)))
-    }
-    fn unseen(_: Option<&str>) -> Option<Word> {
-        // The pods that its operator makes are seen without it, and waited for in its words.
-        None
     }
 }

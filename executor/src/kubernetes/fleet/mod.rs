@@ -17,7 +17,7 @@ use gridflow_core::{AttemptId, RunKey, Timestamp, Turn};
 pub use sweep::{Sweep, SweepCall, Swept};
 
 use super::{
-    attempt::{Answer, Attempt, Effect, Home, Input, Rules, Site, step},
+    attempt::{Answer, Attempt, Effect, Home, Input, Kind, Rules, Site, step},
     claim::{Claim, SiteName},
     config::{ClusterConfig, Keep},
     gone::NodeWord,
@@ -50,8 +50,8 @@ pub enum Word {
     ListEnded,
     Applied(Box<Pod>),
     Deleted(Box<Pod>),
-    /// Nothing can be seen for this reason; or, without one, again.
-    Unseen(Option<Arc<str>>),
+    /// None of this kind can be seen, for this reason; or, without one, again.
+    Unseen(Kind, Option<Arc<str>>),
     /// The same for SparkApplications, where any are watched.
     ApplicationsBegan,
     Application(Box<Application>),
@@ -120,8 +120,8 @@ struct Cluster {
 struct Listing {
     generation: u32,
     was_complete: bool,
-    /// Nothing can be seen for this reason.
-    unseen: Option<Arc<str>>,
+    /// Kinds that can't be seen, and for which reason.
+    unseen: HashMap<Kind, Arc<str>>,
     warnings: Warnings,
 }
 
@@ -287,7 +287,7 @@ impl Fleet {
                 self.feed(attempt, Input::PodDeleted(*pod), now, todo);
             }
             Word::ListEnded => self.end_list(&site, now, todo),
-            Word::Unseen(reason) => self.take_unseen(&site, reason, now, todo),
+            Word::Unseen(kind, reason) => self.take_unseen(&site, kind, reason.as_ref(), now, todo),
             Word::ApplicationsBegan => self.applications.list_began(&site),
             Word::Application(application) => self.take_application(site, application, now, todo),
             Word::ApplicationDeleted(application) => {

@@ -7,7 +7,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gridflow_core::{AttemptId, Timestamp};
 
-use super::{super::attempt::Input, Fleet, Site, Todo};
+use super::{
+    super::attempt::{Input, Kind},
+    Fleet, Site, Todo,
+};
 
 /// What was answered is good for that long.
 const FRESH: Duration = Duration::from_secs(10);
@@ -52,21 +55,31 @@ impl Fleet {
         self.feed(id, Input::Warned(warning), now, todo);
     }
 
-    pub(super) fn take_unseen(&mut self, site: &Site, reason: Option<Arc<str>>, now: Timestamp, todo: &mut Vec<Todo>) {
+    pub(super) fn take_unseen(
+        &mut self,
+        site: &Site,
+        kind: Kind,
+        reason: Option<&Arc<str>>,
+        now: Timestamp,
+        todo: &mut Vec<Todo>,
+    ) {
         let Some(listing) = self.sites.get_mut(site) else { return };
-        listing.unseen.clone_from(&reason);
+        match reason {
+            Some(reason) => listing.unseen.insert(kind, reason.clone()),
+            None => listing.unseen.remove(&kind),
+        };
         let there = self.attempts.iter().filter(|(_, slot)| slot.attempt.site() == Some(site));
         for id in there.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.feed(id, Input::Unseen(reason.clone()), now, todo);
+            self.feed(id, Input::Unseen(kind, reason.cloned()), now, todo);
         }
     }
 
     /// To one that has come to a place that can't be seen.
     pub(super) fn tell_unseen(&mut self, id: AttemptId, now: Timestamp, todo: &mut Vec<Todo>) {
         let site = self.attempts.get(&id).and_then(|slot| slot.attempt.site());
-        let listing = site.and_then(|site| self.sites.get(site));
-        if let Some(reason) = listing.and_then(|listing| listing.unseen.clone()) {
-            self.feed(id, Input::Unseen(Some(reason)), now, todo);
+        let Some(listing) = site.and_then(|site| self.sites.get(site)) else { return };
+        for (kind, reason) in listing.unseen.clone() {
+            self.feed(id, Input::Unseen(kind, Some(reason)), now, todo);
         }
     }
 }

@@ -53,6 +53,22 @@ fn a_driver_is_claimed_when_its_submission_is_whole() {
 }
 
 #[test]
+fn what_waits_for_a_sight_of_its_application_says_why_there_is_none() {
+    let mut scene = made();
+    let unseen = |reason: Option<&str>| Input::Unseen(Kind::SparkApplication, reason.map(Into::into));
+    let waits =
+        "its SparkApplication was made, and the SparkApplications of namespace `a` can't be watched now: forbidden";
+    let told = unseen(Some("the SparkApplications of namespace `a` can't be watched now: forbidden"));
+    assert_eq!(scene.take(told), "wake at 00:02:30; wake at 00:11:30");
+    let told = scene.at("00:02:30").take(Input::Wake);
+    assert_eq!(told, format!("warn: {waits}; wake at 00:11:30; its start waits: {waits}"));
+    scene.see(&[driver()]);
+    scene.take(unseen(None));
+    assert_eq!(scene.take(application("SUBMITTED", "")), "claimed u1; its start waits: no more");
+    assert_eq!(scene.take(unseen(Some("forbidden"))), "", "its driver is seen without it");
+}
+
+#[test]
 fn people_are_told_once_where_the_ui_is_and_again_when_it_moves() {
     let with_ui = |url: &str| {
         let object = json!({

@@ -79,19 +79,19 @@ fn gates_of_others_are_named_once_ours_is_off() {
 
 #[test]
 fn what_can_not_be_seen_is_said_of_whatever_has_a_pod() {
-    let unseen = || Input::Unseen(Some("the server is away".into()));
+    let unseen = || Input::Unseen(Kind::Pod, Some("the server is away".into()));
     let mut scene = Scene::new();
     scene.launch();
     assert_eq!(scene.take(unseen()), "", "its creation says by itself why it waits");
     let claimed = scene.answer(Answer::Created(Made::Pod(seen(&[]))));
     assert_eq!(claimed, "claimed u1; its start waits: the server is away");
-    assert_eq!(scene.take(Input::Unseen(None)), "its start waits: no more");
+    assert_eq!(scene.take(Input::Unseen(Kind::Pod, None)), "its start waits: no more");
 
     let mut scene = Scene::running();
     assert_eq!(scene.take(unseen()), "its end waits: the server is away");
     assert_eq!(scene.take(unseen()), "");
     assert_eq!(scene.take(Input::Cancel), "delete u1 within 30 s");
-    assert_eq!(scene.take(Input::Unseen(None)), "its end waits: no more");
+    assert_eq!(scene.take(Input::Unseen(Kind::Pod, None)), "its end waits: no more");
 }
 
 #[test]

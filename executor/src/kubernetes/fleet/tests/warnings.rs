@@ -3,7 +3,7 @@
 use super::*;
 
 fn unseen(scene: &mut Scene, namespace: &str, reason: Option<&str>) -> String {
-    scene.word(namespace, Word::Unseen(reason.map(Into::into)))
+    scene.word(namespace, Word::Unseen(Kind::Pod, reason.map(Into::into)))
 }
 
 #[test]
