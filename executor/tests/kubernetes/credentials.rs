@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use anyhow::{Context, Result};
 use gridflow_core::AttemptOutcome;
-use gridflow_executor::kubernetes::Access;
+use gridflow_executor::kubernetes::{Access, Report};
 use serde_json::{Value, json};
 
 use super::support::{Fixture, Term};
@@ -24,13 +24,27 @@ fn reach_as(fixture: &mut Fixture, user: impl FnOnce(&Value) -> Result<Value>) -
 fn account(fixture: &Fixture, name: &str) -> Result<String> {
     let namespace = &fixture.namespace;
     namespace.kubectl(&["create", "serviceaccount", name])?;
+    bind(fixture, name)?;
     let subject = format!("--serviceaccount={}:{name}", namespace.name());
-    namespace.kubectl(&["create", "rolebinding", name, "--clusterrole=admin", &subject])?;
     // `admin` leaves events out.
     let more = format!("{name}-events");
     namespace.kubectl(&["create", "role", &more, "--verb=list", "--resource=events"])?;
     namespace.kubectl(&["create", "rolebinding", &more, &format!("--role={more}"), &subject])?;
     namespace.kubectl(&["create", "token", name, "--duration=10m"])
+}
+
+fn bind(fixture: &Fixture, name: &str) -> Result<()> {
+    let subject = format!("--serviceaccount={}:{name}", fixture.namespace.name());
+    fixture.namespace.kubectl(&["create", "rolebinding", name, "--clusterrole=admin", &subject]).map(drop)
+}
+
+/// What the running attempt is said to wait for, once it is this.
+async fn until_told(term: &mut Term, is: impl Fn(Option<&str>) -> bool) -> Result<()> {
+    let told = |report: &Report| match report {
+        Report::Waits { has_started: true, reason, .. } => is(reason.as_deref()).then_some(()),
+        _ => None,
+    };
+    term.until("a word on what it waits for", told).await
 }
 
 async fn runs_a_pod(fixture: &Fixture, term: &mut Term) -> Result<()> {
@@ -57,6 +71,38 @@ async fn a_token_in_a_file_is_exchanged_under_a_term_that_goes_on() -> Result<()
     fixture.namespace.kubectl(&["delete", "serviceaccount", "first"])?;
     fixture.namespace.kubectl(&["delete", "rolebinding", "first", "first-events"])?;
     runs_a_pod(&fixture, &mut term).await
+}
+
+/// As when a token has expired, and as when somebody takes rights away.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_goes_on_while_nobody_may_look_and_is_collected_afterwards() -> Result<()> {
+    let Some(mut fixture) = Fixture::new()? else { return Ok(()) };
+    let file = fixture.config.state_dir.join("token");
+    fs::write(&file, account(&fixture, "first")?)?;
+    reach_as(&mut fixture, |_| Ok(json!({ "tokenFile": file })))?;
+    let mut term = fixture.term(Vec::new()).await?;
+    let launch = fixture.launch("echo up; until test -e /tmp/go; do sleep 0.2; done; echo over; exit 3");
+    term.begin(&launch).await?;
+    fixture.until_log(launch.attempt, "up").await?;
+    term.started(launch.attempt).await?;
+
+    fixture.namespace.kubectl(&["delete", "serviceaccount", "first"])?;
+    until_told(&mut term, |reason| reason.is_some_and(|reason| reason.contains("(401)"))).await?;
+    fs::write(&file, account(&fixture, "second")?)?;
+    until_told(&mut term, |reason| reason.is_none()).await?;
+
+    fixture.namespace.kubectl(&["delete", "rolebinding", "second"])?;
+    until_told(&mut term, |reason| reason.is_some_and(|reason| reason.contains("(403)"))).await?;
+    fixture.namespace.kubectl(&["exec", &format!("gf-{}", launch.attempt), "--", "touch", "/tmp/go"])?;
+    fixture
+        .until_pod(launch.attempt, "over", |pod| {
+            !pod["status"]["containerStatuses"][0]["state"]["terminated"].is_null()
+        })
+        .await?;
+    bind(&fixture, "second")?;
+    assert_eq!(term.finished(launch.attempt).await?.outcome, AttemptOutcome::Exited { code: 3 });
+    assert!(fixture.log(launch.attempt).starts_with("up\nover\ngridflow: "), "{}", fixture.log(launch.attempt));
+    term.acknowledge(&launch).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
