@@ -165,7 +165,8 @@ def has_catalog():
 
 
 def branch_of(run):
-    return "run_" + "".join(letter if letter.isalnum() else "_" for letter in run)
+    """Small letters: what follows a table's name is first looked for as a table, whose names have no others in some catalogs."""
+    return "run_" + "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in run).lower()
 
 
 def report(result):

@@ -1,6 +1,14 @@
 //! Spark jobs by the real program, on a real Kubernetes with the real Spark operator.
 
-use std::{ffi::OsString, fs, path::Path, process, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{self, Command},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use gridflow_testkit::{
@@ -8,7 +16,7 @@ use gridflow_testkit::{
     lake::Lake,
     spark::{ACCOUNT, IMAGE, MASTER, Operator, VERSION},
 };
-use gridflow_tests::{Cluster, Pods, Program, wait_for};
+use gridflow_tests::{Cluster, Pods, Program, gridflow, wait_for};
 use serde_json::{Value, json};
 
 /// A driver and an executor, each a JVM, on a machine that is busy with others.
@@ -223,5 +231,64 @@ fn the_example_publishes_an_iceberg_table_and_its_secrets_are_nowhere_but_in_a_s
     assert_eq!(refs["main"]["snapshot-id"], refs["published_run_one"]["snapshot-id"]);
     let snapshot = "SELECT value ->> 'snapshot' FROM xcom WHERE value::jsonb ? 'snapshot'";
     assert_eq!(refs["main"]["snapshot-id"].to_string(), ground.cluster.sql(snapshot)?);
+    Ok(())
+}
+
+/// The example for this machine as it is shipped: one run, without a server.
+fn example_on_this_machine(folder: &Path, lake: &Lake, params: &[(&str, &str)]) -> Result<String> {
+    let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("services");
+    let (submit, conf) = (folder.join("spark-submit"), folder.join("conf"));
+    // What is secret is known to this machine's Spark, and to no task.
+    fs::create_dir_all(&conf)?;
+    let known = lake.variables.iter().filter(|(name, _)| name.starts_with("AWS_") || *name == "LAKE_CREDENTIAL");
+    let known: String = known.map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    fs::write(conf.join("spark-env.sh"), known)?;
+    let (conf, spark) = (conf.display(), services.join("spark"));
+    let script = format!("#!/bin/sh\nexport SPARK_CONF_DIR='{conf}'\nexec '{}' submit \"$@\"\n", spark.display());
+    fs::write(&submit, script)?;
+    fs::set_permissions(&submit, fs::Permissions::from_mode(0o755))?;
+    let mut command = Command::new(gridflow()?);
+    command.arg("run").arg(services.join("../../examples/process_and_publish/on_this_machine.yaml"));
+    command.args(["--logs", "--param"]).arg(format!("spark_submit={}", submit.display()));
+    for (name, value) in params {
+        command.arg("--param").arg(format!("{name}={value}"));
+    }
+    let output = command.output().context("running the example")?;
+    let log = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    anyhow::ensure!(output.status.success(), "{log}");
+    Ok(log)
+}
+
+#[test]
+fn the_example_publishes_by_spark_submit_into_a_folder_and_onto_an_iceberg_table() -> Result<()> {
+    let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(()) };
+    // Not for its operator: it says whether there is a Spark.
+    let Some(_operator) = Operator::shared(&kubernetes)? else { return Ok(()) };
+    let Some(lake) = Lake::shared(&kubernetes)? else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("weather");
+    let root = root.to_str().context("temporary folders have plain names")?;
+    let log = example_on_this_machine(folder.path(), &lake, &[("root", root)])?;
+    assert!(log.contains("\"rows\": 240"), "{log}");
+    assert!(Path::new(root).join("curated/weather/month=2012-03").is_dir(), "{log}");
+
+    let table = format!("by_submit_{}", process::id());
+    let name = format!("weather.{table}");
+    let log = example_on_this_machine(
+        folder.path(),
+        &lake,
+        &[
+            ("root", root),
+            ("table", &name),
+            ("catalog", &lake.variables["LAKE_CATALOG_URI"]),
+            ("s3_endpoint", &lake.variables["LAKE_S3_ENDPOINT"]),
+        ],
+    )?;
+    assert!(log.contains("\"rows\": 240"), "{log}");
+    let refs = lake.table("weather", &table)?["metadata"]["refs"].clone();
+    let published = refs.as_object().context("the refs of the table")?.iter();
+    let published: Vec<_> = published.filter(|(name, _)| name.starts_with("published_run_manual__")).collect();
+    assert_eq!(published.len(), 1, "{refs}");
+    assert_eq!(refs["main"]["snapshot-id"], published[0].1["snapshot-id"]);
     Ok(())
 }
