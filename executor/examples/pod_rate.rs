@@ -1,13 +1,14 @@
 //! How fast pods are made and confirmed, beside a bare loop of the same two calls against the same API server.
 //!
-//! `KUBECONFIG=FILE cargo run --release --example pod_rate -- NAMESPACE [PODS]`
+//! `KUBECONFIG=FILE cargo run --release --example pod_rate -- NAMESPACE [PODS [kwok]]`
 //!
-//! The pods ask for a node that is not there: nothing but the API server and the scheduler is measured. Also said is by
-//! how much this process grows until it watches all of them.
+//! The pods ask for a node that is not there: nothing but the API server and the scheduler is measured. With `kwok` they
+//! go to nodes that KWOK plays (`tests/services/kwok start`), where they start at once and end a second later, while the
+//! rest is made. Also said is by how much this process grows until it watches all of them.
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gridflow_core::{AttemptId, InstallationId, RunKey};
 use gridflow_executor::kubernetes::{
@@ -21,11 +22,23 @@ use kube::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// Where the pods run.
+#[derive(Debug, Clone, Copy)]
+enum Nodes {
+    None,
+    Kwok,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let namespace = args.next().context("name a namespace")?;
     let count: usize = args.next().map_or(Ok(500), |text| text.parse())?;
+    let nodes = match args.next().as_deref() {
+        None => Nodes::None,
+        Some("kwok") => Nodes::Kwok,
+        Some(other) => bail!("`{other}` is not `kwok`"),
+    };
     let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").context("set KUBECONFIG")?);
     let config = Config {
         installation: InstallationId(Uuid::now_v7()),
@@ -40,14 +53,14 @@ async fn main() -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
 
     // Ours first, while this process is still small; then twice more, so that neither always meets the warmer server.
-    let (mut ours_rate, grown_kb) = ours(&pods, &config, &namespace, count).await?;
+    let (mut ours_rate, grown_kb) = ours(&pods, &config, &namespace, nodes, count).await?;
     println!("{count} pods: {grown_kb} kB");
     for _ in 0..2 {
         clean(&config, Running::End).await?;
-        let bare_rate = bare(&pods, &config, &namespace, count).await?;
+        let bare_rate = bare(&pods, &config, &namespace, nodes, count).await?;
         println!("bare {bare_rate:.0}/s, executor {ours_rate:.0}/s: {:.0} %", 100.0 * ours_rate / bare_rate);
         clean(&config, Running::End).await?;
-        (ours_rate, _) = ours(&pods, &config, &namespace, count).await?;
+        (ours_rate, _) = ours(&pods, &config, &namespace, nodes, count).await?;
     }
     clean(&config, Running::End).await?;
     Ok(())
@@ -60,20 +73,25 @@ fn memory_kb() -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-fn launch(namespace: &str) -> Launch {
+fn launch(namespace: &str, nodes: Nodes) -> Launch {
+    let selector = match nodes {
+        Nodes::None => json!({"there-is": "no-such-node"}),
+        Nodes::Kwok => json!({"type": "kwok"}),
+    };
     let pod = json!({"spec": {
         "restartPolicy": "Never",
-        "nodeSelector": {"there-is": "no-such-node"},
+        "nodeSelector": selector,
+        "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
         "containers": [{"name": "task", "image": "none.invalid/none:1", "command": ["true"]}],
     }});
     let sample = Launch::sample(RunKey(Uuid::now_v7()), AttemptId(Uuid::now_v7()), Object::Pod(pod));
     Launch { namespace: namespace.into(), grace: std::time::Duration::ZERO, ..sample }
 }
 
-async fn bare(pods: &Api<Pod>, config: &Config, namespace: &str, count: usize) -> Result<f64> {
+async fn bare(pods: &Api<Pod>, config: &Config, namespace: &str, nodes: Nodes, count: usize) -> Result<f64> {
     let begun = Instant::now();
     let one = |()| async move {
-        let launch = launch(namespace);
+        let launch = launch(namespace, nodes);
         let Object::Pod(pod) = launch.object.clone() else { unreachable!("it makes pods") };
         let pod: Pod = serde_json::from_value(identity::stamp_pod(pod, config.installation, &launch))?;
         let made = pods.create(&PostParams::default(), &pod).await?;
@@ -89,12 +107,12 @@ async fn bare(pods: &Api<Pod>, config: &Config, namespace: &str, count: usize) -
     Ok(count as f64 / begun.elapsed().as_secs_f64())
 }
 
-async fn ours(pods: &Api<Pod>, config: &Config, namespace: &str, count: usize) -> Result<(f64, u64)> {
+async fn ours(pods: &Api<Pod>, config: &Config, namespace: &str, nodes: Nodes, count: usize) -> Result<(f64, u64)> {
     let before_kb = memory_kb()?;
     let (handle, mut reports) = KubernetesExecutor::start(config.clone(), Vec::new()).await?;
     while !matches!(reports.recv().await.context("it ended")?, Report::Synced { .. }) {}
     let begun = Instant::now();
-    handle.launch((0..count).map(|_| launch(namespace)).collect()).await?;
+    handle.launch((0..count).map(|_| launch(namespace, nodes)).collect()).await?;
     let mut claimed = 0;
     while claimed < count {
         if let Report::Claimed { run, attempt, claim } = reports.recv().await.context("it ended")? {

@@ -51,6 +51,27 @@ fn what_ends_while_there_is_no_api_server_is_collected_afterwards() -> Result<()
 }
 
 #[test]
+fn a_watch_from_before_what_the_api_server_remembers_begins_with_a_list_again() -> Result<()> {
+    alone_for_long(|kubernetes| {
+        let (ground, wire) = Ground::wired(kubernetes)?;
+        let scheduler = ground.begin(WAITS)?;
+        ground.until_running(1, &scheduler)?;
+        ground.until("SELECT count(*) FROM attempt WHERE state = 'running'", "1", &scheduler)?;
+        wire.refuse();
+        go(&ground)?;
+        ground.until_ended(1)?;
+        // From here on it remembers nothing of what the watch has seen.
+        kubernetes.stop(Part::ApiServer)?;
+        kubernetes.start(Part::ApiServer)?;
+        wire.heal();
+        ends_well(&ground, &scheduler)?;
+        let log = scheduler.log();
+        assert!(log.contains("what was seen of pods is too old to go on from"), "{log}");
+        Ok(())
+    })
+}
+
+#[test]
 fn without_etcd_everything_waits_and_then_goes_on() -> Result<()> {
     alone_for_long(|kubernetes| {
         let ground = Ground::with_pods(kubernetes)?;

@@ -85,6 +85,8 @@ pub(super) async fn run<K: Watched>(watch: Watch) {
                 Ok(()) => {}
                 Err(Broke::Over) => return,
                 Err(Broke::Expired) => {
+                    let (cluster, namespace) = (&*watch.cluster.name, &*watch.site.namespace);
+                    tracing::info!(cluster, namespace, "what was seen of {} is too old to go on from", K::NAME);
                     // A server to which even what it has just listed is too old would be asked for nothing but lists.
                     if version != listed {
                         stale = Pause::default();
