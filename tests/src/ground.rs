@@ -38,7 +38,7 @@ pub struct Ground {
     /// Of its schedulers, where they are not an administrator's.
     _rights: Option<Rights>,
     pods: Option<Pods>,
-    _operator: Option<Operator>,
+    operator: Option<Operator>,
     asked: RefCell<Asked>,
 }
 
@@ -60,22 +60,26 @@ impl Ground {
             executor: Executor::Local,
             _rights: None,
             pods: None,
-            _operator: None,
+            operator: None,
             asked: RefCell::default(),
         })
     }
 
-    /// Its schedulers may do what the shipped manifest lets them, and no more.
     fn with_drivers() -> Result<Option<Self>> {
         let Some(kubernetes) = kubernetes::Cluster::shared()? else { return Ok(None) };
-        let Some(operator) = Operator::shared(&kubernetes)? else { return Ok(None) };
-        let ground = Self::with_pods(&kubernetes)?;
+        let operator = Operator::shared(&kubernetes)?;
+        operator.map(|operator| Self::with_operator(&kubernetes, operator)).transpose()
+    }
+
+    /// Its schedulers may do what the shipped manifest lets them, and no more.
+    pub fn with_operator(kubernetes: &Arc<kubernetes::Cluster>, operator: Operator) -> Result<Self> {
+        let ground = Self::with_pods(kubernetes)?;
         operator.prepare(&ground.pods().namespace)?;
         drivers::prepare(&ground.cluster, ground.pods())?;
         let kubeconfig = ground.cluster.path("kubeconfig");
         let rights = ground.pods().namespace.rights(&kubeconfig)?;
         ground.pods().change_cluster(|test| test["kubeconfig"] = kubeconfig.display().to_string().into())?;
-        Ok(Some(Self { executor: Executor::Spark, _rights: Some(rights), _operator: Some(operator), ..ground }))
+        Ok(Self { executor: Executor::Spark, _rights: Some(rights), operator: Some(operator), ..ground })
     }
 
     pub fn with_pods(kubernetes: &Arc<kubernetes::Cluster>) -> Result<Self> {
@@ -91,6 +95,11 @@ impl Ground {
         let (pods, wire) = Pods::wired(kubernetes, &ground.cluster)?;
         (ground.pods, ground.executor) = (Some(pods), Executor::Kubernetes);
         Ok((ground, wire))
+    }
+
+    /// What makes its drivers.
+    pub fn operator(&self) -> &Operator {
+        self.operator.as_ref().expect("a test on drivers has asked for them")
     }
 
     /// Where its pods are.
