@@ -41,7 +41,10 @@ enum Process {
     Frozen(Box<Leader>),
 }
 
-const CALM_STEPS_MAX: usize = 4_000;
+/// Until all is over. Runs that trigger runs, and are tried again, need thousands.
+const CALM_STEPS_MAX: usize = 100_000;
+/// Without the end of another run.
+const IDLE_STEPS_MAX: usize = 4_000;
 
 impl Scenario {
     pub fn new(seed: u64, mutation: Mutation, mut story: Story) -> Self {
@@ -306,6 +309,7 @@ impl Scenario {
         self.rng.shuffle(&mut self.node_of);
         self.processes = self.node_of.iter().map(|_| Process::StandsBy).collect();
         self.skews = vec![0; self.node_of.len()];
+        let (mut ended, mut idle) = (0, 0);
         for _ in 0..CALM_STEPS_MAX {
             for process in 0..self.processes.len() {
                 self.turn(process, false)?;
@@ -324,6 +328,12 @@ impl Scenario {
                 self.deliver_to_cluster()?;
             }
             self.pass_time(Some(self.now))?;
+            let ended_now = self.db.runs.values().filter(|run| run.state.is_finished()).count();
+            idle = if ended_now == ended { idle + 1 } else { 0 };
+            ended = ended_now;
+            if IDLE_STEPS_MAX < idle {
+                break;
+            }
             if self.is_over() {
                 return check::end(&self.db, &self.hosts, &self.cluster, &self.config);
             }
