@@ -17,6 +17,23 @@ say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# A certificate below $PKI, signed by one that is there, unless it is there itself.
+certificate() { # NAME SUBJECT AUTHORITY [NAMES]
+  local file=$PKI/$1
+  [[ -s $file.crt ]] && return 0
+  openssl req -new -newkey rsa:2048 -nodes -keyout "$file.key" -subj "$2" -out "$file.csr" 2>/dev/null
+  {
+    echo "basicConstraints=CA:FALSE"
+    echo "keyUsage=digitalSignature,keyEncipherment"
+    echo "extendedKeyUsage=serverAuth,clientAuth"
+    [[ -z ${4:-} ]] || echo "subjectAltName=$4"
+  } >"$file.ext"
+  openssl x509 -req -in "$file.csr" -CA "$PKI/$3.crt" -CAkey "$PKI/$3.key" -CAcreateserial -days 3650 \
+    -extfile "$file.ext" -out "$file.crt" 2>/dev/null
+  rm -f "$file.csr" "$file.ext"
+  chmod 600 "$file.key"
+}
+
 # Dispatches to verb_NAME; the file's head is its help.
 run_verb() {
   local verb=${1:-}

@@ -98,6 +98,14 @@ pub async fn eventually(fixture: &Fixture, condition: &'static str) {
     }
 }
 
+/// A turn that has the attempt's row in its hands until it is committed.
+pub async fn turn_with(leader: &mut Leader, attempt: u64) -> crate::leader::Fenced<'_> {
+    let mut turn = leader.begin().await.unwrap();
+    let change = sqlx::query("UPDATE attempt SET pid = 7 WHERE attempt_id = $1").bind(uuid(attempt));
+    change.execute(&mut *turn).await.unwrap();
+    turn
+}
+
 pub fn now() -> Timestamp {
     DateTime::from_str("2030-05-17T06:00:00Z").unwrap()
 }

@@ -23,12 +23,7 @@ async fn links_are_written_and_replaced_and_a_row_in_a_turns_hands_is_told_again
     assert!(write(&[told(1, "http://a"), told(2, "http://b")]).await.is_empty());
     assert_eq!(written(&fixture).await, "http://a, http://b");
 
-    let mut turn = leader.begin().await.unwrap();
-    sqlx::query("UPDATE attempt SET pid = 7 WHERE attempt_id = $1")
-        .bind(uuid(1_001))
-        .execute(&mut *turn)
-        .await
-        .unwrap();
+    let turn = turn_with(&mut leader, 1_001).await;
     let news = [told(1, "http://c"), told(2, "http://d"), told(9, "http://nobody")];
     assert_eq!(write(&news).await, [AttemptId(uuid(1_001))]);
     turn.commit().await.unwrap();

@@ -52,12 +52,7 @@ async fn a_row_that_a_turn_has_in_its_hands_is_told_again_and_neither_waits_for_
     leader.write_turn(&started_run(2), &[], now()).await.unwrap();
     let pass = leader.pass();
     let news = [told(1, Some("no node")), told(2, Some("quota"))];
-    let mut turn = leader.begin().await.unwrap();
-    sqlx::query("UPDATE attempt SET pid = 7 WHERE attempt_id = $1")
-        .bind(uuid(1_001))
-        .execute(&mut *turn)
-        .await
-        .unwrap();
+    let turn = turn_with(&mut leader, 1_001).await;
     assert_eq!(write(&fixture, pass, &news).await, [AttemptId(uuid(1_001))]);
     turn.commit().await.unwrap();
     assert_eq!(written(&fixture).await, "-, quota");
